@@ -1,0 +1,110 @@
+"""The ASGI application: routing, CORS, and the headers that every answer has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from gateway import cors
+from gateway.edge import ClientGoneError, EdgeError, EdgeReason
+from gateway.request import Limits, Request
+from gateway.response import Response
+from gateway.router import Match, Router
+from services.common.ids import Uuid7
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+Refusal = Callable[[BaseException, Request], Response]
+"""Makes an answer of an error that no route has caught, in the form of a dialect."""
+
+# Answers depend on the caller, so no cache in between may keep one.
+_NO_STORE = (b"cache-control", b"private, no-store")
+_CLOSE = (b"connection", b"close")
+_MAX_REQUEST_ID = 128
+
+
+class App:
+    """Serves a router over HTTP."""
+
+    def __init__(
+        self, router: Router, refusal: Refusal, limits: Limits, new_id: Callable[[], str] | None = None
+    ) -> None:
+        self._router = router
+        self._refusal = refusal
+        self._limits = limits
+        self._new_id = new_id or Uuid7()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI entry point."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "There is nothing at this path"})
+        else:
+            await _lifespan(receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        request = Request(
+            scope["method"],
+            scope["raw_path"],
+            scope["query_string"],
+            headers,
+            receive,
+            _request_id(headers) or self._new_id(),
+            self._limits,
+            self._new_id,
+        )
+        credentials = False
+        try:
+            match = self._router.find(request.raw_path)
+            credentials = match is not None and match.credentials
+            response = await _answer(match, request)
+        except ClientGoneError:
+            return
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last net; see `Endpoint` for the first
+            # Cancelled when the grace time is over: the client gets an answer all the same, and the task ends with it.
+            response = self._refusal(error, request)
+        if request.method == "OPTIONS":
+            response = cors.preflight(headers)
+        await _send(send, response, request, cors.response_headers(headers, credentials=credentials))
+
+
+async def _answer(match: Match | None, request: Request) -> Response:
+    if match is None:
+        raise EdgeError(EdgeReason.ROUTE_NOT_FOUND)
+    route = match.routes.get(request.method)
+    if route is None:
+        raise EdgeError(EdgeReason.METHOD_NOT_ALLOWED, allow=", ".join([*match.routes, "OPTIONS"]))
+    request.parameters = dict(zip(route.names, match.values, strict=True))
+    request.positions = route.positions
+    return await route.handler(request)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Nothing to do: what the application needs is started and stopped around it."""
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def _send(send: Send, response: Response, request: Request, common: tuple[tuple[bytes, bytes], ...]) -> None:
+    headers = [*response.headers, *common, _NO_STORE, (b"x-request-id", request.request_id.encode())]
+    if response.status != 204:
+        headers.append((b"content-length", b"%d" % len(response.body)))
+    if not request.body_read and b"expect" in request.headers:
+        # The client may never send the body it announced, so where the next request begins is unknown.
+        headers.append(_CLOSE)
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+def _request_id(headers: Mapping[bytes, bytes]) -> str:
+    """The client's own id for the request, if it can be passed on and logged."""
+    text = headers.get(b"x-request-id", b"").decode("latin-1")
+    return text if len(text) <= _MAX_REQUEST_ID and text.isascii() and text.isprintable() else ""

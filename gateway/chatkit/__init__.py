@@ -1,0 +1,1 @@
+"""The Chatkit dialect: paths, shapes and errors that the original SDKs expect."""

@@ -1,0 +1,89 @@
+"""Messages of text (v1, v2) as parts, and messages of parts as text (spec §5.5, §5.6). Pure functions."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from roomline.v1.message_pb2 import Part
+
+TEXT_TYPE = "text/plain"
+
+NOT_REPRESENTABLE = (
+    "You have received a message which can't be represented in this version of the app. "
+    "You will need to upgrade to read it."
+)
+"""What a v1 or v2 reader gets instead of a message that has no text form. The SDKs' suites compare it exactly."""
+
+PSEUDO_TYPES = {
+    "image": "image/x-pusher-img",
+    "video": "video/x-pusher-video",
+    "audio": "audio/x-pusher-audio",
+    "file": "file/x-pusher-file",
+}
+"""The media type of a part made from a text message's attachment, by the attachment's type."""
+
+TEXT_FIELDS = {
+    "parts": "text",
+    "parts[0].content": "text",
+    "parts[1].url": "attachment.resource_link",
+    "parts[1].type": "attachment.type",
+}
+"""The fields of `upgrade`'s parts, as the sender of a text message knows them."""
+
+
+class Link(NamedTuple):
+    """The attachment of a text message."""
+
+    url: str
+    type: str
+    """image, video, audio or file."""
+    name: str
+
+
+def upgrade(text: str, link_url: str | None, link_type: str) -> list[Part]:
+    """The parts of a text message; an unknown type counts as `file`."""
+    parts = [Part(type=TEXT_TYPE, content=text)]
+    if link_url is not None:
+        parts.append(Part(type=PSEUDO_TYPES.get(link_type, PSEUDO_TYPES["file"]), url=link_url))
+    return parts
+
+
+def downgrade(parts: Sequence[Part]) -> tuple[str, Link | None]:
+    """Text and attachment of a message of parts: one text, alone or with one link or file in either order."""
+    if len(parts) == 1 and _is_text(parts[0]):
+        return parts[0].content, None
+    if len(parts) == 2:
+        first, second = parts
+        if _is_text(second):
+            first, second = second, first
+        link = _link(second)
+        if _is_text(first) and link is not None:
+            return first.content, link
+    return NOT_REPRESENTABLE, None
+
+
+def _is_text(part: Part) -> bool:
+    return part.WhichOneof("body") == "content" and _media_type(part) == TEXT_TYPE
+
+
+def _media_type(part: Part) -> str:
+    return part.type.partition(";")[0].strip().lower()
+
+
+def _link(part: Part) -> Link | None:
+    main_type = _media_type(part).partition("/")[0]
+    if main_type not in PSEUDO_TYPES:
+        main_type = "file"
+    match part.WhichOneof("body"):
+        case "url":
+            return Link(part.url, main_type, _last_segment(part.url))
+        case "attachment":
+            return Link(part.attachment.download_url, main_type, part.attachment.name)
+        case _:
+            return None
+
+
+def _last_segment(url: str) -> str:
+    """The last segment of the URL's path, decoded; the host if the path is empty."""
+    bare = url.partition("#")[0].partition("?")[0]
+    return unquote(bare.rstrip("/").rpartition("/")[2])

@@ -1,0 +1,109 @@
+"""What happens around every Chatkit handler: the token, the second look at a `+`, and errors (spec §1.3, §2, §11)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import structlog
+from roomline.v1.error_reason_pb2 import ErrorReason
+
+from gateway.chatkit import errors
+from gateway.edge import ClientGoneError
+from gateway.request import Metadata, Request
+from gateway.response import Response
+from gateway.router import Handler, segments
+from services.common.errors import RoomlineError
+from services.common.interceptors import INSTANCE_KEY, REQUEST_ID_KEY
+
+log = structlog.get_logger()
+
+_PERHAPS_SPACES = {
+    ErrorReason.ERROR_REASON_USER_NOT_FOUND,
+    ErrorReason.ERROR_REASON_ROOM_NOT_FOUND,
+    ErrorReason.ERROR_REASON_MESSAGE_NOT_FOUND,
+    ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND,
+    ErrorReason.ERROR_REASON_ROLE_NOT_FOUND,
+    ErrorReason.ERROR_REASON_JOB_NOT_FOUND,
+    ErrorReason.ERROR_REASON_SUBJECT_MISMATCH,
+    ErrorReason.ERROR_REASON_PERMISSION_MISSING,
+}
+"""What a path with a raw `+` gets if the client meant spaces; permissions can depend on the room."""
+
+_WITH_BODY = {"POST", "PUT"}
+_FAILURES = (grpc.aio.AioRpcError, RoomlineError)
+
+
+class Endpoint:
+    """A handler as the router calls it: always returns a response."""
+
+    def __init__(self, service: str, handler: Handler, *, public: bool = False) -> None:
+        self._service = service
+        self._handler = handler
+        self._public = public
+
+    async def __call__(self, request: Request) -> Response:
+        """Runs the handler."""
+        try:
+            request.metadata = _metadata(request, public=self._public)
+            if request.method in _WITH_BODY:
+                await request.body()  # of calls without fields too: its size is limited for all
+            if b"+" in request.raw_path:
+                return await self._run_ambiguous(request)
+            return await self._handler(request)
+        except ClientGoneError:
+            raise
+        except Exception as error:  # noqa: BLE001 - every error becomes a response, in one place
+            return refusal(error, request, self._service)
+
+    async def _run_ambiguous(self, request: Request) -> Response:
+        """A raw `+` is a plus, or a space that Android form-encoded: taken literally first."""
+        try:
+            return await self._handler(request)
+        except _FAILURES as first:
+            if errors.problem_of(first).reason not in _PERHAPS_SPACES:
+                raise
+            request.parameters = _with_spaces(request)
+            try:
+                return await self._handler(request)
+            except _FAILURES as second:
+                if errors.problem_of(second).reason in _PERHAPS_SPACES:
+                    raise first from None
+                raise
+
+
+def refusal(error: BaseException, request: Request, service: str) -> Response:
+    """The response to a request that failed. The reason of a 5xx goes to the log, not to the client."""
+    problem = errors.problem_of(error)
+    response = errors.response_to(problem, request.method, service, request.field_names)
+    if response.status >= 500:
+        details = {"reason": problem.name, "message": problem.message, "request_id": request.request_id}
+        if isinstance(error, (*_FAILURES, asyncio.CancelledError)):
+            log.warning("request_failed", **details)
+        else:
+            log.error("handler_failed", exc_info=error, **details)
+    return response
+
+
+def _with_spaces(request: Request) -> dict[str, str]:
+    """The path's parameters with every raw `+` read as a space; `%2B` stays a plus."""
+    spaced = segments(request.raw_path.replace(b"+", b" "))
+    return {name: spaced[position] for name, position in zip(request.parameters, request.positions, strict=True)}
+
+
+def _metadata(request: Request, *, public: bool) -> Metadata:
+    """What goes along with the calls. The token passes through unseen: the services verify it."""
+    if public:
+        return ((REQUEST_ID_KEY, request.request_id),)
+    authorization = request.headers.get(b"authorization")
+    if not authorization:
+        raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_MISSING)
+    token, instance_id = authorization.decode("latin-1"), request.parameters["instance_id"]
+    # gRPC carries printable ASCII only, and neither a token nor an instance id ever has anything else.
+    if not (_printable(token) and _printable(instance_id)):
+        raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_INVALID)
+    return (("authorization", token), (INSTANCE_KEY, instance_id), (REQUEST_ID_KEY, request.request_id))
+
+
+def _printable(text: str) -> bool:
+    return text.isascii() and text.isprintable()

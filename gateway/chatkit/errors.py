@@ -1,0 +1,207 @@
+"""The one table from reasons to Chatkit's errors (spec §2.2, §11).
+
+A client repeats a refused write if the answer has `Retry-After` (spec §10.5), so only refusals after which
+surely nothing was done carry it on every method. The text of a 5xx is fixed: nothing from the inside shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+import grpc
+from roomline.v1.error_reason_pb2 import ErrorReason
+
+from gateway.chatkit import render
+from gateway.edge import EdgeError, EdgeReason
+from gateway.response import Header, Response, json_response
+from services.common.errors import RoomlineError, failure_of, reason_name
+
+Reason: TypeAlias = "ErrorReason.ValueType | EdgeReason"
+
+
+class Answer(NamedTuple):
+    """How a reason looks from outside. `{key}` stands for metadata, `{service}` for the Chatkit service of the path."""
+
+    status: int
+    error: str
+    description: str = "{message}"
+    """`{message}` is the contract's own text."""
+    retry_after: str = ""
+    """Seconds; empty for none."""
+    outcome_unknown: bool = False
+    """The call may have been carried out: `Retry-After` only goes to reads."""
+
+
+_VALIDATION = "services/{service}/unprocessable_entity/validation_failed"
+_UNAVAILABLE_TEXT = "The service is temporarily unavailable, try again in a moment"
+_UNAVAILABLE = Answer(503, "service_unavailable", _UNAVAILABLE_TEXT, "1")
+_UNKNOWN_OUTCOME = Answer(503, "service_unavailable", _UNAVAILABLE_TEXT, "1", outcome_unknown=True)
+_INTERNAL = Answer(500, "internal_server_error", "The server failed to answer the request")
+_NO_TOKEN_PROVIDER = Answer(
+    404, "services/{service}/not_found/token_provider_not_found", "This instance has no test token provider"
+)
+_NO_PERMISSION = Answer(
+    401,
+    "services/chatkit_authorizer/authorization/missing_permission",
+    "User does not have access to requested resource",
+)
+_NO_ROUTE = Answer(404, "not_found/route", "There is nothing at this path")
+
+ANSWERS: Mapping[Reason, Answer] = {
+    ErrorReason.ERROR_REASON_TOKEN_MISSING: Answer(401, "authentication/missing_token"),
+    ErrorReason.ERROR_REASON_TOKEN_INVALID: Answer(401, "authentication/jwt/invalid"),
+    ErrorReason.ERROR_REASON_TOKEN_EXPIRED: Answer(401, "authentication/expired"),
+    ErrorReason.ERROR_REASON_REFRESH_TOKEN_INVALID: Answer(401, "token_provider/invalid_refresh_token"),
+    ErrorReason.ERROR_REASON_PERMISSION_MISSING: _NO_PERMISSION,
+    ErrorReason.ERROR_REASON_CALLER_NOT_ALLOWED: _NO_PERMISSION,
+    ErrorReason.ERROR_REASON_SUBJECT_MISMATCH: Answer(
+        401, "services/chatkit_authorizer/authorization/invalid_token_subject"
+    ),
+    ErrorReason.ERROR_REASON_NOT_A_MEMBER: Answer(403, "services/{service}/forbidden/not_a_member"),
+    ErrorReason.ERROR_REASON_ROOM_PRIVATE: Answer(403, "services/{service}/forbidden/private_room"),
+    ErrorReason.ERROR_REASON_RESET_DISABLED: Answer(403, "services/{service}/forbidden/reset_disabled"),
+    ErrorReason.ERROR_REASON_QUOTA_EXCEEDED: Answer(403, "services/{service}/forbidden/quota_exceeded"),
+    ErrorReason.ERROR_REASON_TEST_TOKENS_DISABLED: _NO_TOKEN_PROVIDER,
+    ErrorReason.ERROR_REASON_INSTANCE_NOT_FOUND: _NO_TOKEN_PROVIDER,
+    ErrorReason.ERROR_REASON_FIELD_REQUIRED: Answer(422, _VALIDATION, "Field `{field}` is required"),
+    ErrorReason.ERROR_REASON_FIELD_INVALID: Answer(422, _VALIDATION, "Field `{field}` is invalid"),
+    ErrorReason.ERROR_REASON_ACTOR_REQUIRED: Answer(422, _VALIDATION),
+    ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID: Answer(422, _VALIDATION),
+    ErrorReason.ERROR_REASON_MESSAGE_TOO_LARGE: Answer(
+        422, "services/{service}/unprocessable_entity/message_size_limit_exceeded"
+    ),
+    ErrorReason.ERROR_REASON_USER_NOT_FOUND: Answer(404, "services/chatkit/not_found/user_not_found"),
+    ErrorReason.ERROR_REASON_ROOM_NOT_FOUND: Answer(404, "services/chatkit/not_found/room_not_found"),
+    ErrorReason.ERROR_REASON_MESSAGE_NOT_FOUND: Answer(404, "services/{service}/not_found/message_not_found"),
+    ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND: Answer(404, "services/{service}/not_found/attachment_not_found"),
+    ErrorReason.ERROR_REASON_KEY_NOT_FOUND: Answer(404, "services/{service}/not_found/key_not_found"),
+    ErrorReason.ERROR_REASON_ROLE_NOT_FOUND: Answer(404, "services/{service}/not_found/role_not_found"),
+    ErrorReason.ERROR_REASON_JOB_NOT_FOUND: Answer(404, "services/{service}/not_found/job_not_found"),
+    ErrorReason.ERROR_REASON_USERS_NOT_FOUND: Answer(400, "services/{service}/bad_request/users_not_found"),
+    ErrorReason.ERROR_REASON_USER_ALREADY_EXISTS: Answer(400, "services/{service}/user_already_exists"),
+    ErrorReason.ERROR_REASON_ROOM_ALREADY_EXISTS: Answer(400, "services/{service}/bad_request/duplicate_room_id"),
+    ErrorReason.ERROR_REASON_INSTANCE_ALREADY_EXISTS: Answer(400, "services/{service}/instance_already_exists"),
+    ErrorReason.ERROR_REASON_KEY_ALREADY_EXISTS: Answer(400, "services/{service}/key_already_exists"),
+    ErrorReason.ERROR_REASON_ROLE_ALREADY_EXISTS: Answer(400, "services/{service}/role_already_exists"),
+    ErrorReason.ERROR_REASON_REQUEST_TOO_LARGE: Answer(413, "request_too_large"),
+    ErrorReason.ERROR_REASON_RATE_LIMITED: Answer(429, "rate_limited", retry_after="{retry_after}"),
+    ErrorReason.ERROR_REASON_SERVICE_UNAVAILABLE: _UNAVAILABLE,
+    ErrorReason.ERROR_REASON_SHUTTING_DOWN: _UNAVAILABLE,
+    ErrorReason.ERROR_REASON_OVERLOADED: _UNAVAILABLE,
+    ErrorReason.ERROR_REASON_DELETION_PENDING: _UNAVAILABLE,
+    ErrorReason.ERROR_REASON_CURSOR_EXPIRED: _UNAVAILABLE,
+    ErrorReason.ERROR_REASON_STORAGE_FULL: Answer(503, "service_unavailable", "The server is out of storage", "60"),
+    ErrorReason.ERROR_REASON_CONNECTION_LOST: _UNKNOWN_OUTCOME,
+    ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED: _UNKNOWN_OUTCOME,
+    ErrorReason.ERROR_REASON_CANCELLED: _UNKNOWN_OUTCOME,
+    ErrorReason.ERROR_REASON_METHOD_NOT_SERVED: _NO_ROUTE,
+    # The rest can only be mistakes of ours: request ids and messages are made here.
+    ErrorReason.ERROR_REASON_METHOD_UNKNOWN: _INTERNAL,
+    ErrorReason.ERROR_REASON_REQUEST_UNDECODABLE: _INTERNAL,
+    ErrorReason.ERROR_REASON_REQUEST_ID_REUSED: _INTERNAL,
+    ErrorReason.ERROR_REASON_RESPONSE_TOO_LARGE: _INTERNAL,
+    ErrorReason.ERROR_REASON_INTERNAL: _INTERNAL,
+    EdgeReason.ROUTE_NOT_FOUND: _NO_ROUTE,
+    EdgeReason.METHOD_NOT_ALLOWED: Answer(405, "method_not_allowed", "This path takes {allow}"),
+    EdgeReason.PATH_INVALID: Answer(
+        422,
+        "services/chatkit_authorizer/authorization/url_param_parsing_failed",
+        "A parameter in the path could not be parsed",
+    ),
+    EdgeReason.JSON_MALFORMED: Answer(
+        400, "services/{service}/bad_request/malformed_json", "The body is not valid JSON"
+    ),
+    EdgeReason.GRANT_TYPE_INVALID: Answer(
+        422, "token_provider/invalid_grant_type", "The grant type must be `client_credentials`"
+    ),
+    EdgeReason.USER_ID_MISSING: Answer(
+        400, "services/{service}/bad_request/validation_failed", "Field `user_id` is required"
+    ),
+}
+
+ANSWERS_TO_WRITES: Mapping[Reason, Answer] = {
+    ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND: Answer(422, _VALIDATION, "Field `attachment.id` is invalid")
+}
+"""Where POST and PUT differ: what is not found there was named in the body (spec §5.3)."""
+
+_REASONS_OF_CODES = {
+    grpc.StatusCode.UNAVAILABLE: ErrorReason.ERROR_REASON_CONNECTION_LOST,
+    grpc.StatusCode.DEADLINE_EXCEEDED: ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED: ErrorReason.ERROR_REASON_CANCELLED,
+}
+"""For failures that carry no reason of ours: the gRPC core raised them."""
+
+_FIELD_NAMES = {
+    "page_size": "limit",
+    "created_from": "from_ts",
+    "before_id": "initial_id",
+    "after_id": "initial_id",
+    "after_room_id": "from_id",
+    "ids": "id",
+}
+"""Fields of requests whose names in the JSON or the query differ."""
+
+_RESOURCE_LINK = "attachment.resource_link"
+
+
+class Problem(NamedTuple):
+    """Why a request failed, wherever it did."""
+
+    reason: Reason
+    message: str
+    metadata: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The reason's name, for the log."""
+        return self.reason.name if isinstance(self.reason, EdgeReason) else reason_name(self.reason)
+
+
+def problem_of(error: BaseException) -> Problem:
+    """Finds the reason of whatever was raised; what nobody foresaw is INTERNAL."""
+    match error:
+        case EdgeError():
+            return Problem(error.reason, "", error.metadata)
+        case RoomlineError():
+            return Problem(error.reason, error.message, error.metadata)
+        case grpc.aio.AioRpcError():
+            failure = failure_of(error)
+            reason = failure.reason or _REASONS_OF_CODES.get(failure.code, ErrorReason.ERROR_REASON_INTERNAL)
+            return Problem(reason, failure.message, failure.metadata)
+        case asyncio.CancelledError():
+            return Problem(ErrorReason.ERROR_REASON_CANCELLED, "", {})
+        case _:
+            return Problem(ErrorReason.ERROR_REASON_INTERNAL, "", {})
+
+
+def response_to(problem: Problem, method: str, service: str, field_names: Mapping[str, str]) -> Response:
+    """The answer to a failed request. `service` is the Chatkit service in its path (spec §1.1)."""
+    answer = ANSWERS[problem.reason]
+    if method in {"POST", "PUT"}:
+        answer = ANSWERS_TO_WRITES.get(problem.reason, answer)
+    values = {"message": problem.message, "service": service, **problem.metadata}
+    if "field" in values:
+        values["field"] = _field_name(values["field"], field_names)
+    code = _filled(answer.error, values)
+    description = _filled(answer.description, values)
+    if values.get("field") == _RESOURCE_LINK and problem.reason == ErrorReason.ERROR_REASON_FIELD_INVALID:
+        description = "Field `resource_link` is invalid: it must be an absolute URL"
+    headers: list[Header] = []
+    if answer.retry_after and not (answer.outcome_unknown and method not in {"GET", "HEAD"}):
+        headers.append((b"retry-after", _filled(answer.retry_after, values).encode()))
+    if problem.reason is EdgeReason.METHOD_NOT_ALLOWED:
+        headers.append((b"allow", problem.metadata["allow"].encode()))
+    return json_response(render.error(code, description), answer.status, headers)
+
+
+def _field_name(field: str, field_names: Mapping[str, str]) -> str:
+    """The field as the client knows it: `user.id` → `id`, `users[0].name` as it is."""
+    name = field_names.get(field) or _FIELD_NAMES.get(field) or field
+    return name.removeprefix("user.").removeprefix("room.")
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], ""), template)

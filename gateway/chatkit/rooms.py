@@ -1,0 +1,90 @@
+"""Rooms of v1 to v6 (spec §4); their members are in `members.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roomline.v1.room_service_pb2 import (
+    DeleteRoomRequest,
+    GetRoomRequest,
+    ListJoinableRoomsRequest,
+    ListRoomsRequest,
+    ListUserRoomsRequest,
+)
+from roomline.v1.room_service_pb2_grpc import RoomServiceStub
+
+from gateway.chatkit import parse, render
+from gateway.response import NO_CONTENT, Response, json_response
+
+if TYPE_CHECKING:
+    import grpc
+    from roomline.v1.room_service_pb2_grpc import RoomServiceAsyncStub
+
+    from gateway.chatkit.routes import Routes
+    from gateway.request import Request
+
+PAGE_SIZE = 100
+"""Rooms in one page of a list (spec §4.7)."""
+
+
+class Rooms:
+    """R1 to R5, and the rooms of a user (U8)."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: RoomServiceAsyncStub = RoomServiceStub(channel)
+
+    def routes(self) -> Routes:
+        """Methods and paths, below the instance."""
+        return [
+            ("POST", "/rooms", self.create),
+            ("GET", "/rooms", self.page),
+            ("GET", "/rooms/{room_id}", self.get),
+            ("PUT", "/rooms/{room_id}", self.update),
+            ("DELETE", "/rooms/{room_id}", self.delete),
+            ("GET", "/users/{user_id}/rooms", self.of_user),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        """R1: the creator is the token's user."""
+        message = parse.new_room(await request.json())
+        message.request_id = request.new_id()
+        answer = await request.call(self._stub.CreateRoom, message)
+        return json_response(render.room_with_members(answer.room), 201)
+
+    async def page(self, request: Request) -> Response:
+        """R3: by the bytes of the ids, without members."""
+        message = ListRoomsRequest(
+            page_size=PAGE_SIZE,
+            after_room_id=parse.query_text(request.query_value("from_id"), "from_id"),
+            include_private=parse.flag(request.query_value("include_private")),
+        )
+        answer = await request.call(self._stub.ListRooms, message)
+        return json_response([render.room(room) for room in answer.rooms])
+
+    async def get(self, request: Request) -> Response:
+        """R2."""
+        message = GetRoomRequest(room_id=request.parameters["room_id"])
+        answer = await request.call(self._stub.GetRoom, message)
+        return json_response(render.room_with_members(answer.room))
+
+    async def update(self, request: Request) -> Response:
+        """R4."""
+        message = parse.room_update(request.parameters["room_id"], await request.json())
+        message.request_id = request.new_id()
+        await request.call(self._stub.UpdateRoom, message)
+        return NO_CONTENT
+
+    async def delete(self, request: Request) -> Response:
+        """R5."""
+        message = DeleteRoomRequest(room_id=request.parameters["room_id"], request_id=request.new_id())
+        await request.call(self._stub.DeleteRoom, message)
+        return NO_CONTENT
+
+    async def of_user(self, request: Request) -> Response:
+        """U8: the rooms that the user is in, or with `joinable` the public ones that it is not in (spec §3.5)."""
+        user_id = request.parameters["user_id"]
+        if parse.flag(request.query_value("joinable")):
+            joinable = await request.call(self._stub.ListJoinableRooms, ListJoinableRoomsRequest(user_id=user_id))
+            return json_response([render.room_with_members(room) for room in joinable.rooms])
+        answer = await request.call(self._stub.ListUserRooms, ListUserRoomsRequest(user_id=user_id))
+        return json_response([render.user_room(room) for room in answer.rooms])

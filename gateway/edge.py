@@ -1,0 +1,29 @@
+"""Refusals that only the edge can give; everything else is a reason of the contract."""
+
+from enum import Enum, auto
+
+
+class EdgeReason(Enum):
+    """Why the gateway refuses a request by itself. Each dialect maps it to a body of its own, beside the contract's."""
+
+    ROUTE_NOT_FOUND = auto()
+    METHOD_NOT_ALLOWED = auto()
+    """Metadata: `allow`."""
+    PATH_INVALID = auto()
+    """A path segment that is no UTF-8, holds NUL, or is no number where one is needed."""
+    JSON_MALFORMED = auto()
+    GRANT_TYPE_INVALID = auto()
+    USER_ID_MISSING = auto()
+
+
+class EdgeError(Exception):
+    """Raised to refuse a request at the edge."""
+
+    def __init__(self, reason: EdgeReason, **metadata: str) -> None:
+        super().__init__(reason.name)
+        self.reason = reason
+        self.metadata = metadata
+
+
+class ClientGoneError(Exception):
+    """The client left before its request was complete: there is nobody to answer."""

@@ -1,0 +1,114 @@
+"""One listening socket with uvicorn behind it, started and stopped by us."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from gateway.http_protocol import GatewayProtocol
+
+log = structlog.get_logger()
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the idle time of usual proxies and of the SDKs' connection pools, so that they close first."""
+
+
+class Certificate(NamedTuple):
+    """PEM files for TLS."""
+
+    chain: Path
+    key: Path | None
+    """None if the chain's file holds the key too."""
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process (one handler for all listeners), and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+class Listener:
+    """A plain or TLS listener."""
+
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, grace_seconds: float, certificate: Certificate | None = None
+    ) -> None:
+        _log_through_structlog()
+        config = uvicorn.Config(
+            app,
+            http=GatewayProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=math.ceil(grace_seconds),
+            ssl_certfile=certificate.chain if certificate else None,
+            ssl_keyfile=certificate.key if certificate else None,
+        )
+        config.load()  # a certificate that cannot be read fails here, before anything listens
+        self._server = _Server(config)
+        self._address = host, port
+        self._task: asyncio.Task[None] | None = None
+        self.port = port
+        """Where it listens, once started; port 0 picks a free one."""
+
+    async def start(self) -> None:
+        """Returns when connections are accepted. Raises OSError if the port is taken."""
+        bound = _bound(*self._address)
+        self.port = bound.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve([bound]))
+        listening = asyncio.create_task(self._server.listening.wait())
+        await asyncio.wait({self._task, listening}, return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        if self._task.done():
+            self._task.result()
+
+    async def stop(self) -> None:
+        """Accepts no more, lets requests in progress end within the grace time, and closes idle connections at once."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A listening socket; several gateway processes may share its port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=True)
+
+
+class _StructlogHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        log.error(record.getMessage(), logger=record.name, exc_info=record.exc_info)
+
+
+def _log_through_structlog() -> None:
+    """Uvicorn's errors go where ours go. Its warnings do not: any client can cause them, at any rate it likes."""
+    logger = logging.getLogger("uvicorn.error")
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(_StructlogHandler())

@@ -1,0 +1,26 @@
+"""One answer on its way out."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+Header = tuple[bytes, bytes]
+
+JSON_TYPE: Header = (b"content-type", b"application/json")
+
+
+class Response(NamedTuple):
+    """Status, body and the headers that only this answer has; the application adds the common ones."""
+
+    status: int
+    body: bytes = b""
+    headers: Sequence[Header] = ()
+
+
+NO_CONTENT = Response(204)
+
+
+def json_response(data: Any, status: int = 200, headers: Sequence[Header] = ()) -> Response:
+    """An answer with a JSON body."""
+    return Response(status, orjson.dumps(data), (JSON_TYPE, *headers))

@@ -1,0 +1,1 @@
+"""What every process needs: settings, server, interceptors, errors, tokens, pipe, ids, telemetry, database."""

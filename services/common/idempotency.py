@@ -1,0 +1,76 @@
+"""Request ids (AIP-155): the same id and body give the first answer, the same id with another body is refused."""
+
+import hashlib
+import sqlite3
+from typing import Any, NamedTuple, TypeVar
+
+from google.protobuf.message import Message
+from roomline.v1.error_reason_pb2 import ErrorReason
+
+from services.common.call import Caller
+from services.common.errors import RoomlineError
+from services.common.ids import MICROSECONDS, Clock
+from services.common.sqlite import Database, Work
+
+M = TypeVar("M", bound=Message)
+
+SWEEP_ROWS = 5000
+
+
+class RequestKey(NamedTuple):
+    """What a repeated call has in common with the first one."""
+
+    instance_id: str
+    actor: str
+    request_id: str
+    fingerprint: bytes
+    """Of the request's type and content, without the request id."""
+
+
+def request_key(caller: Caller, request: Any) -> RequestKey | None:
+    """The key of a request message that has a `request_id` field; None if the caller set none."""
+    if not request.request_id:
+        return None
+    body = type(request)()
+    body.CopyFrom(request)
+    body.ClearField("request_id")
+    digest = hashlib.blake2b(request.DESCRIPTOR.full_name.encode(), digest_size=16)
+    digest.update(body.SerializeToString(deterministic=True))
+    return RequestKey(caller.instance_id, caller.user_id, request.request_id, digest.digest())
+
+
+def remembered(key: RequestKey | None, response_class: type[M], clock: Clock, work: Work[M]) -> Work[M]:
+    """The work, carried out once per key: repeated, it returns the first answer. Raises REQUEST_ID_REUSED.
+
+    Look-up, work and remembering are one transaction. Work that raises is not remembered.
+    """
+    if key is None:
+        return work
+
+    def run(connection: sqlite3.Connection) -> M:
+        row = connection.execute(
+            "SELECT fingerprint, response FROM requests WHERE instance_id = ? AND actor = ? AND request_id = ?",
+            key[:3],
+        ).fetchone()
+        if row is not None:
+            if row[0] != key.fingerprint:
+                raise RoomlineError(ErrorReason.ERROR_REASON_REQUEST_ID_REUSED)
+            return response_class.FromString(row[1])
+        response = work(connection)
+        connection.execute(
+            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?)", (*key, response.SerializeToString(), clock())
+        )
+        return response
+
+    return run
+
+
+async def forget(database: Database, clock: Clock, hours: int) -> None:
+    """Forgets request ids older than the given hours, a piece at a time, so that no other writer waits long."""
+    limit = clock() - hours * 3600 * MICROSECONDS
+    statement = (
+        "DELETE FROM requests WHERE (instance_id, actor, request_id) IN"
+        " (SELECT instance_id, actor, request_id FROM requests WHERE created_at < ? LIMIT ?)"
+    )
+    while await database.write(lambda connection: connection.execute(statement, (limit, SWEEP_ROWS)).rowcount):
+        pass

@@ -1,0 +1,188 @@
+"""What happens around every handler, in this order: request id and log, errors, authentication, access and field rules.
+
+The same chain runs for plain gRPC and for the pipe. It works on bytes, so that a body that cannot be decoded gets a
+reason like any other mistake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn, Protocol
+
+import grpc
+import structlog
+from google.protobuf import symbol_database
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError, Message
+from roomline.v1 import options_pb2
+from roomline.v1.error_reason_pb2 import ErrorReason
+
+from services.common import rules
+from services.common.call import PUBLIC, Caller, Level, set_caller
+from services.common.errors import RoomlineError
+from services.common.ids import Uuid7
+from services.common.tokens import TokenVerifier
+
+log = structlog.get_logger()
+
+REQUEST_ID_KEY = "x-request-id"
+INSTANCE_KEY = "roomline-instance"
+"""Metadata: the instance that the caller believes its token to be of, such as the one in a URL's path."""
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Authorizer(Protocol):
+    """The one place that decides who may do what."""
+
+    async def allowed(self, caller: Caller, permission: str, room_id: str) -> bool:
+        """Whether the user has the permission, in the room if one is named, right now."""
+
+
+class ServedMethod:
+    """One method of the contract, with its handler and what the contract says about it."""
+
+    __slots__ = ("access", "handler", "level", "name", "request_class", "room_path", "self_path")
+
+    def __init__(self, descriptor: MethodDescriptor, handler: grpc.RpcMethodHandler[Any, Any]) -> None:
+        self.name = f"/{descriptor.containing_service.full_name}/{descriptor.name}"
+        self.handler = handler
+        self.access = descriptor.GetOptions().Extensions[options_pb2.access]
+        if not self.access.level:
+            raise TypeError(f"{self.name} has no access rule")
+        self.level = Level(self.access.level)
+        self.request_class: type[Message] = symbol_database.Default().GetSymbol(descriptor.input_type.full_name)
+        self.self_path = self.access.self_field.split(".") if self.access.self_field else []
+        self.room_path = self.access.room_field.split(".") if self.access.room_field else []
+
+
+class Interceptors:
+    """Runs handlers inside the chain."""
+
+    def __init__(
+        self, verifier: TokenVerifier, authorizer: Authorizer, new_id: Callable[[], str] | None = None
+    ) -> None:
+        self._verifier = verifier
+        self._authorizer = authorizer
+        self._new_id = new_id or Uuid7()
+
+    async def unary(self, method: ServedMethod, data: bytes, context: Context) -> bytes:
+        """Runs a unary call: serialized request in, serialized response out. A refused call ends in `context.abort`."""
+        call = _Call(method.name, context, self._new_id)
+        try:
+            request = await self._admit(method, data, call)
+            behavior: Callable[[Message, Context], Awaitable[Message]] = method.handler.unary_unary  # type: ignore[assignment]
+            response = await behavior(request, context)
+            call.ended()
+            return response.SerializeToString()
+        except Exception as error:  # noqa: BLE001 - every error becomes a status, in one place
+            await call.failed(error)
+        except asyncio.CancelledError:
+            call.cancelled()
+            raise
+
+    async def server_stream(self, method: ServedMethod, data: bytes, context: Context) -> AsyncIterator[bytes]:
+        """Runs a call that answers with a stream."""
+        call = _Call(method.name, context, self._new_id)
+        try:
+            request = await self._admit(method, data, call)
+            behavior: Callable[[Message, Context], AsyncIterator[Message]] = method.handler.unary_stream  # type: ignore[assignment]
+            async for response in behavior(request, context):
+                yield response.SerializeToString()
+            call.ended()
+        except Exception as error:  # noqa: BLE001 - every error becomes a status, in one place
+            await call.failed(error)
+        except asyncio.CancelledError:
+            call.cancelled()
+            raise
+
+    async def _admit(self, method: ServedMethod, data: bytes, call: _Call) -> Message:
+        caller = PUBLIC
+        if method.level is not Level.PUBLIC:
+            caller = await self._verifier.verify(call.metadata.get("authorization"))
+            expected = call.metadata.get(INSTANCE_KEY)
+            if expected is not None and expected != caller.instance_id:
+                raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_INVALID)
+        call.caller = caller
+        _check_level(method.level, caller.level)
+        try:
+            request = method.request_class.FromString(data)
+        except DecodeError as error:
+            raise RoomlineError(ErrorReason.ERROR_REASON_REQUEST_UNDECODABLE) from error
+        if caller.is_user:
+            await self._check_user(method, caller, request)
+        rules.check(request)
+        set_caller(caller)
+        return request
+
+    async def _check_user(self, method: ServedMethod, caller: Caller, request: Message) -> None:
+        if method.self_path and _value(request, method.self_path) != caller.user_id:
+            raise RoomlineError(ErrorReason.ERROR_REASON_SUBJECT_MISMATCH)
+        permission = method.access.permission
+        if not permission or method.access.in_transaction:
+            return
+        room_id = _value(request, method.room_path) if method.room_path else ""
+        if not await self._authorizer.allowed(caller, permission, room_id):
+            raise RoomlineError(ErrorReason.ERROR_REASON_PERMISSION_MISSING, permission=permission)
+
+
+def _check_level(needed: Level, actual: Level) -> None:
+    """Operators have their own methods, and only those; otherwise more trust includes less."""
+    if needed is Level.PUBLIC:
+        return
+    operator = Level.OPERATOR
+    if (needed is operator) != (actual is operator) or actual < needed:
+        raise RoomlineError(ErrorReason.ERROR_REASON_CALLER_NOT_ALLOWED, level=needed.name.lower())
+
+
+def _value(message: Message, path: list[str]) -> str:
+    value: Any = message
+    for name in path:
+        value = getattr(value, name)
+    return str(value)
+
+
+class _Call:
+    """One call on its way: what the log says of it, and how it ends."""
+
+    __slots__ = ("_context", "_name", "_started", "caller", "metadata", "request_id")
+
+    def __init__(self, name: str, context: Context, new_id: Callable[[], str]) -> None:
+        self._name = name
+        self._context = context
+        self._started = time.perf_counter()
+        self.caller = PUBLIC
+        self.metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
+        self.request_id: str = self.metadata.get(REQUEST_ID_KEY) or ""
+        if not self.request_id:
+            self.request_id = new_id()
+
+    def ended(self) -> None:
+        self._log("OK")
+
+    def cancelled(self) -> None:
+        self._log("CANCELLED")
+
+    async def failed(self, error: Exception) -> NoReturn:
+        """Ends the call with the error's status."""
+        if isinstance(error, grpc.aio.AbortError):
+            self._log(getattr(self._context.code(), "name", "ABORTED"))
+            raise error
+        if not isinstance(error, RoomlineError):
+            log.error("handler_failed", method=self._name, request_id=self.request_id, exc_info=error)
+            error = RoomlineError(ErrorReason.ERROR_REASON_INTERNAL)
+        self._log(error.code.name)
+        await self._context.abort(error.code, error.message, error.trailing_metadata())
+
+    def _log(self, code: str) -> None:
+        log.debug(
+            "call",
+            method=self._name,
+            code=code,
+            request_id=self.request_id,
+            instance=self.caller.instance_id,
+            level=self.caller.level.name,
+            ms=round((time.perf_counter() - self._started) * 1000, 3),
+        )

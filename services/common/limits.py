@@ -1,0 +1,30 @@
+"""The limits of an instance, where a field rule only has the ceiling for everybody."""
+
+from typing import Any
+
+from roomline.v1.error_reason_pb2 import ErrorReason
+
+from services.common.call import Caller
+from services.common.errors import RoomlineError
+from services.common.rules import invalid
+
+
+def check_custom_data(caller: Caller, message: Any, path: str = "") -> None:
+    """Raises FIELD_INVALID if the message's `custom_data` is larger than the instance allows."""
+    limit = caller.limits.custom_data_bytes
+    if message.HasField("custom_data") and message.custom_data.ByteSize() > limit:
+        raise invalid(path + "custom_data", f"at most {limit} bytes")
+
+
+def check_batch(caller: Caller, count: int, field: str) -> None:
+    """Raises FIELD_INVALID if a call names more users at once than the instance allows."""
+    limit = caller.limits.batch_users
+    if count > limit:
+        raise invalid(field, f"at most {limit} items")
+
+
+def check_message_size(caller: Caller, size: int) -> None:
+    """Raises MESSAGE_TOO_LARGE if a message has more bytes of content than the instance allows."""
+    limit = caller.limits.message_bytes
+    if size > limit:
+        raise RoomlineError(ErrorReason.ERROR_REASON_MESSAGE_TOO_LARGE, size=size, limit=limit)

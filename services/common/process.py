@@ -1,0 +1,47 @@
+"""The life of a service process: event loop, signals, and the watch over its parent."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+
+import uvloop
+
+from services.common.settings import Settings
+from services.common.telemetry import configure_logging
+
+PARENT_PIPE_VARIABLE = "ROOMLINE_PARENT_PIPE"
+"""Number of an inherited file descriptor that reaches its end when the supervisor dies, however it dies."""
+
+
+def run(name: str, serve: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:
+    """Runs a service until SIGTERM, SIGINT or the end of its parent.
+
+    `serve` starts the service, waits for the event, and stops in an orderly way.
+    """
+    settings = Settings()
+    configure_logging(settings, name)
+    uvloop.run(_run(settings, serve))
+
+
+async def _run(settings: Settings, serve: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    _watch_parent(loop, stop)
+    await serve(settings, stop)
+
+
+def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    descriptor = os.environ.get(PARENT_PIPE_VARIABLE)
+    if not descriptor:
+        return
+
+    def wait_for_end() -> None:
+        while os.read(int(descriptor), 1):
+            pass
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait_for_end, name="parent-watch", daemon=True).start()

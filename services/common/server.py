@@ -1,0 +1,158 @@
+"""The gRPC server that every service runs: handlers, pipe, health, reflection, and an orderly end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from roomline.v1 import pipe_service_pb2, pipe_service_pb2_grpc
+from roomline.v1.error_reason_pb2 import ErrorReason
+
+from services.common import contract
+from services.common.errors import RoomlineError
+from services.common.interceptors import Context, Interceptors, ServedMethod
+from services.common.pipe.servicer import PipeServicer
+
+if TYPE_CHECKING:
+    from services.common.settings import Settings
+
+log = structlog.get_logger()
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""The largest gRPC message, both ways: a page of 100 of the largest messages fits."""
+
+CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+)
+_SERVER_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.max_metadata_size", 64 * 1024))
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def not_served(method: F) -> F:
+    """Marks a servicer's method that is part of the contract and not served yet: callers get METHOD_NOT_SERVED."""
+    method.not_served = True  # type: ignore[attr-defined]
+    return method
+
+
+AddToServer = Callable[[Any, Any], None]
+"""A generated `add_…Servicer_to_server`."""
+
+
+class Handlers:
+    """The methods of a server, by full name. Generated `add_…Servicer_to_server` functions take it for a server."""
+
+    def __init__(self) -> None:
+        self.methods: dict[str, ServedMethod] = {}
+        self.services: list[str] = []
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Called by generated code; `add_registered_method_handlers` has what is needed."""
+
+    def add_registered_method_handlers(
+        self, service: str, handlers: dict[str, grpc.RpcMethodHandler[Any, Any]]
+    ) -> None:
+        """Called by generated code."""
+        self.services.append(service)
+        for name, handler in handlers.items():
+            method = ServedMethod(contract.METHODS[f"/{service}/{name}"], handler)
+            if not getattr(_behavior(handler), "not_served", False):
+                self.methods[method.name] = method
+
+
+class ServiceServer(grpc.GenericRpcHandler):
+    """One service process's gRPC server. Handlers see no difference between a plain call and one of the pipe."""
+
+    def __init__(self, settings: Settings, interceptors: Interceptors) -> None:
+        self._settings = settings
+        self._interceptors = interceptors
+        self._handlers = Handlers()
+        self._health = health.aio.HealthServicer()
+        self._pipe = PipeServicer(
+            self, max_in_flight=settings.pipe_calls_in_flight, max_message_bytes=MAX_MESSAGE_BYTES
+        )
+        # Shared only with a supervisor's reservation: else a taken port would be shared with whoever listens there.
+        self._server = grpc.aio.server(options=(*_SERVER_OPTIONS, ("grpc.so_reuseport", int(settings.ports_reserved))))
+        self.port = 0
+        """Where it listens, once started."""
+
+    def add(self, servicer: object, add_to_server: AddToServer) -> None:
+        """Serves a servicer; before `start`."""
+        add_to_server(servicer, self._handlers)
+
+    async def start(self, address: str) -> None:
+        """Begins to listen at `host:port`; port 0 picks a free one. Raises RuntimeError if the port is taken."""
+        pipe_service_pb2_grpc.add_PipeServiceServicer_to_server(self._pipe, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        pipe = pipe_service_pb2.DESCRIPTOR.services_by_name["PipeService"].full_name
+        names = [*self._handlers.services, pipe, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, self._server)
+        self._server.add_generic_rpc_handlers((self,))  # last: it takes every method that nobody else has
+        self.port = self._server.add_insecure_port(address)
+        await self._server.start()
+        for name in ("", *names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        log.info("serving", address=f"{address.rpartition(':')[0]}:{self.port}")
+
+    async def stop(self) -> None:
+        """Ends within the grace time: says so to health checks and pipes, lets calls in flight finish."""
+        grace = self._settings.shutdown_grace_seconds
+        await self._health.enter_graceful_shutdown()
+        await self._pipe.drain(grace)
+        await self._server.stop(grace)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        """Finds the handler of a plain gRPC call; for gRPC's own use."""
+        name = handler_call_details.method
+        method = self._handlers.methods.get(name)
+        if method is None:
+            return _refusal(_unserved(name))
+        return _plain(method, self._interceptors)
+
+    async def unary(self, method: str, request: bytes, context: Context) -> bytes:
+        """Runs one unary call of the pipe."""
+        served = self._handlers.methods.get(method)
+        if served is None or served.handler.request_streaming or served.handler.response_streaming:
+            error = _unserved(method)
+            await context.abort(error.code, error.message, error.trailing_metadata())
+        return await self._interceptors.unary(served, request, context)
+
+
+def _unserved(method: str) -> RoomlineError:
+    if method in contract.METHODS:
+        return RoomlineError(ErrorReason.ERROR_REASON_METHOD_NOT_SERVED, method=method)
+    return RoomlineError(ErrorReason.ERROR_REASON_METHOD_UNKNOWN, method=method)
+
+
+def _behavior(handler: grpc.RpcMethodHandler[Any, Any]) -> object:
+    return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+
+
+def _plain(method: ServedMethod, interceptors: Interceptors) -> grpc.RpcMethodHandler[Any, Any]:
+    """The handler of a plain gRPC call: bytes in, bytes out, through the same chain as a call of the pipe."""
+    if method.handler.response_streaming:
+
+        async def stream(request: bytes, context: Context) -> AsyncIterator[bytes]:
+            async for response in interceptors.server_stream(method, request, context):
+                yield response
+
+        return grpc.unary_stream_rpc_method_handler(stream)
+
+    async def unary(request: bytes, context: Context) -> bytes:
+        return await interceptors.unary(method, request, context)
+
+    return grpc.unary_unary_rpc_method_handler(unary)
+
+
+def _refusal(error: RoomlineError) -> grpc.RpcMethodHandler[Any, Any]:
+    """A handler that fits calls of every shape, and refuses them."""
+
+    async def refuse(_requests: AsyncIterator[bytes], context: Context) -> None:
+        await context.abort(error.code, error.message, error.trailing_metadata())
+
+    return grpc.stream_stream_rpc_method_handler(refuse)

@@ -1,0 +1,81 @@
+"""Settings of every process, read once: environment `ROOMLINE_*`, then `roomline.toml`, then these defaults."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Settings(BaseSettings):
+    """What an operator can set. `ROOMLINE_DATA_DIR=/srv/chat` sets `data_dir`, and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="ROOMLINE_", toml_file="roomline.toml", extra="ignore")
+
+    data_dir: Path = Path("data")
+    """Databases, keys and files. Made at first start, readable for its owner only."""
+    host: str = "127.0.0.1"
+    """Where all listeners bind."""
+    port: int = Field(8080, ge=0, le=65535)
+    """The gateway's plain listener; 0 picks a free one."""
+    tls_port: int = Field(8443, ge=0, le=65535)
+    """The gateway's TLS listener; 0 picks a free one. It runs if there is a certificate."""
+    tls_certificate: Path | None = None
+    """PEM file with the certificate chain."""
+    tls_key: Path | None = None
+    """PEM file with the certificate's key."""
+    public_url: str = ""
+    """Base URL that clients reach the gateway at, for URLs in answers. Empty: taken from the request."""
+
+    cluster: str = Field("local", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    """The middle part of the locator of instances that are made from now on: a DNS label (spec §1.1)."""
+
+    user_address: str = "127.0.0.1:50051"
+    """host:port of the user service."""
+    message_address: str = "127.0.0.1:50052"
+    """host:port of the message service."""
+    media_address: str = "127.0.0.1:50053"
+    """host:port of the media service."""
+    ports_reserved: bool = False
+    """Somebody, such as the supervisor, holds our ports open for us (SO_REUSEPORT), without listening there."""
+    pipe: bool = True
+    """Services call each other over the pipe; off means a gRPC call each."""
+    pipe_calls_in_flight: int = Field(1024, ge=1, le=65536)
+    """How many calls one pipe may have in flight."""
+
+    service_secret: SecretStr = SecretStr("")
+    """Signs the tokens with which Roomline's processes call each other; the supervisor hands it to them."""
+    operator_secret: SecretStr = SecretStr("")
+    """Signs operator tokens; the supervisor hands it to the user service."""
+
+    shutdown_grace_seconds: float = Field(10.0, ge=0)
+    """How long calls in flight may take after SIGTERM."""
+    max_request_bytes: int = Field(1024 * 1024, ge=1024)
+    """The largest JSON body (spec §11)."""
+    call_timeout_seconds: float = Field(15.0, gt=0)
+    """How long the gateway waits for a service."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+    idempotency_hours: int = Field(24, ge=1)
+    """How long request ids are remembered (AIP-155)."""
+    log_days: int = Field(7, ge=1)
+    """How long the event log reaches back at least."""
+    log_events: int = Field(100_000, ge=1)
+    """How many events the log of an instance keeps at least."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, and that over the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

@@ -1,0 +1,190 @@
+"""SQLite: one writer with group commit, several readers, migrations.
+
+A unit of work is a plain function over a `sqlite3.Connection`. The writer takes whatever units arrived while the last
+commit ran and commits them together, with `synchronous=FULL`: what was acknowledged is on disk. No timer is involved.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+import structlog
+import yoyo
+from roomline.v1.error_reason_pb2 import ErrorReason
+
+from services.common.errors import RoomlineError
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+MAX_BATCH = 256
+READERS = 2
+BUSY_SECONDS = 30.0
+
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA cache_size=-65536",
+)
+
+
+class _Connection(aiosqlite.Connection):
+    """An aiosqlite connection that runs a whole function on its thread: one hop for many statements."""
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]  # aiosqlite's gap
+        return result
+
+
+COMMON_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def migrate(path: Path, migrations: Path) -> None:
+    """Brings the database file up to date, and makes it if there is none.
+
+    `migrations` is the service's own folder; tables that every service has come on top. The caller holds the data
+    folder's lock: the tool's own lock is a row, which a killed process would leave behind.
+    """
+    backend = yoyo.get_backend(f"sqlite:///{path}")
+    try:
+        backend.apply_migrations(backend.to_apply(yoyo.read_migrations(str(COMMON_MIGRATIONS), str(migrations))))
+    finally:
+        backend.connection.close()
+
+
+class Database:
+    """One SQLite file. This process must be the only one that writes to it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: _Connection
+        self._readers: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
+        self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
+        self._arrived = asyncio.Event()
+        self._committer: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connects; `migrate` comes first."""
+        self._writer = await self._connect()
+        for _ in range(READERS):
+            self._readers.put_nowait(await self._connect())
+        self._committer = asyncio.create_task(self._commit_forever())
+
+    async def close(self) -> None:
+        """Commits what is waiting, then closes."""
+        if self._committer is not None:
+            await self.write(lambda _: None)  # comes after everything that waits
+            self._committer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._committer
+        await self._writer.close()
+        for _ in range(READERS):
+            await (await self._readers.get()).close()
+
+    async def read(self, work: Work[T]) -> T:
+        """Runs reading work against one snapshot."""
+
+        def in_transaction(connection: sqlite3.Connection) -> T:
+            connection.execute("BEGIN")
+            try:
+                return work(connection)
+            finally:
+                connection.execute("COMMIT")
+
+        async with self._reader() as reader:
+            return await reader.run(in_transaction)
+
+    async def write(self, work: Work[T]) -> T:
+        """Runs writing work in the next group commit; returns when it is on disk.
+
+        Work that raises is rolled back by itself and leaves the rest of its group alone. Once queued it runs, even if
+        the caller is cancelled: whether it happened is then unknown to the caller, as with any lost reply.
+        Raises STORAGE_FULL if the disk is full.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((work, future))
+        self._arrived.set()
+        return await future
+
+    async def _connect(self) -> _Connection:
+        def connector() -> sqlite3.Connection:
+            connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=512)
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+            return connection
+
+        opened = _Connection(connector, iter_chunk_size=64)
+        _ = await opened.__aenter__()
+        return opened
+
+    @contextlib.asynccontextmanager
+    async def _reader(self) -> AsyncIterator[_Connection]:
+        reader = await self._readers.get()
+        try:
+            yield reader
+        finally:
+            self._readers.put_nowait(reader)
+
+    async def _commit_forever(self) -> None:
+        while True:
+            await self._arrived.wait()
+            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            if not self._waiting:
+                self._arrived.clear()
+            works = [work for work, _ in batch]
+            # Shielded: a cancelled committer must not leave callers waiting for a commit that did happen.
+            outcomes = await asyncio.shield(self._writer.run(lambda connection: _commit(connection, works)))  # noqa: B023
+            for (_, future), (result, error) in zip(batch, outcomes, strict=True):
+                if future.done():
+                    continue
+                if error is None:
+                    future.set_result(result)
+                else:
+                    future.set_exception(error)
+
+
+_Outcome = tuple[Any, Exception | None]
+
+
+def _commit(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list[_Outcome]:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            outcomes = [_run(connection, work) for work in works]
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    except Exception as error:
+        log.error("commit_failed", exc_info=error)
+        return [(None, _as_error(error))] * len(works)
+    return outcomes
+
+
+def _run(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
+    connection.execute("SAVEPOINT work")
+    try:
+        result = work(connection)
+    except sqlite3.OperationalError:
+        raise  # the disk, not the work: the whole group ends
+    except Exception as error:  # noqa: BLE001 - handed to the caller of this work
+        connection.execute("ROLLBACK TO work")
+        connection.execute("RELEASE work")
+        return None, error
+    connection.execute("RELEASE work")
+    return result, None
+
+
+def _as_error(error: Exception) -> Exception:
+    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        return RoomlineError(ErrorReason.ERROR_REASON_STORAGE_FULL)
+    return error

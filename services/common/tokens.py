@@ -1,0 +1,243 @@
+"""Access tokens: JWTs signed with HS256 (spec §2), verified in every service and cached.
+
+Three kinds by `iss`: `api_keys/{key id}` for users and servers of an instance, `roomline/service` for Roomline's own
+processes, `roomline/operator` for the operator.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import orjson
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from roomline.v1.error_reason_pb2 import ErrorReason
+from roomline.v1.instance_pb2 import InstanceKey
+from roomline.v1.instance_service_pb2 import InstanceCredentials
+
+from services.common.call import Caller, Level, effective_limits
+from services.common.credentials import Credentials
+from services.common.errors import RoomlineError
+from services.common.ids import MICROSECONDS
+from services.common.timestamps import from_proto
+
+API_KEY_ISSUER = "api_keys/"
+SERVICE_ISSUER = "roomline/service"
+OPERATOR_ISSUER = "roomline/operator"
+
+LEEWAY_SECONDS = 60
+"""For `iat` and `nbf`; `exp` has none."""
+SERVICE_TOKEN_SECONDS = 300
+MAX_TOKEN_BYTES = 8192
+CACHED_TOKENS = 20_000
+
+Seconds = Callable[[], float]
+
+
+def sign(claims: dict[str, Any], secret: str) -> str:
+    """A JWT over the claims; the key is the raw UTF-8 of the secret."""
+    payload = orjson.dumps(claims)
+    return jws.serialize_compact({"alg": "HS256", "typ": "JWT"}, payload, OctKey.import_key(secret))
+
+
+def user_token(
+    instance_id: str, key_id: str, secret: str, user_id: str, now: float, lifetime: int, *, su: bool = False
+) -> str:
+    """A user or server token of an instance; no `sub` if `user_id` is empty. `lifetime` is in seconds."""
+    claims: dict[str, Any] = {
+        "instance": instance_id,
+        "iss": API_KEY_ISSUER + key_id,
+        "iat": int(now),
+        "exp": int(now) + lifetime,
+    }
+    if user_id:
+        claims["sub"] = user_id
+    if su:
+        claims["su"] = True
+    return sign(claims, secret)
+
+
+def refresh_token(instance_id: str, key: InstanceKey, user_id: str, now: float) -> str:
+    """A refresh token of a user (spec §2.1): it has no `exp`, and no service takes it for an access token."""
+    claims = {"instance": instance_id, "iss": API_KEY_ISSUER + key.id, "sub": user_id, "iat": int(now), "refresh": True}
+    return sign(claims, key.secret)
+
+
+def check_refresh_token(token: str, credentials: InstanceCredentials, user_id: str) -> None:
+    """Raises REFRESH_TOKEN_INVALID unless a key of the instance that is in force made the token for this user."""
+    try:
+        claims = _unverified_claims(token)
+        key = next((key for key in credentials.keys if claims.get("iss") == API_KEY_ISSUER + key.id), None)
+        wanted = {"instance": credentials.instance.id, "sub": user_id, "refresh": True}
+        if key is None or any(claims.get(name) != value for name, value in wanted.items()):
+            raise _invalid()
+        _check_signature(token, key.secret)
+    except RoomlineError as error:
+        raise RoomlineError(ErrorReason.ERROR_REASON_REFRESH_TOKEN_INVALID) from error
+
+
+class ServiceTokens:
+    """Mints the short-lived tokens with which one of Roomline's processes, or the operator, calls a service."""
+
+    def __init__(self, issuer: str, secret: str, name: str, now: Seconds = time.time) -> None:
+        self._issuer = issuer
+        self._secret = secret
+        self._name = name
+        self._now = now
+        self._minted: dict[str, tuple[str, float]] = {}
+
+    def __call__(self, instance_id: str = "") -> str:
+        """A token for calls inside the instance; good for at least half of its lifetime."""
+        now = self._now()
+        token, expires = self._minted.get(instance_id, ("", 0.0))
+        if expires - now < SERVICE_TOKEN_SECONDS / 2:
+            expires = now + SERVICE_TOKEN_SECONDS
+            claims = {"iss": self._issuer, "sub": self._name, "iat": now, "exp": expires}
+            if instance_id:
+                claims["instance"] = instance_id
+            token = sign(claims, self._secret)
+            self._minted[instance_id] = (token, expires)
+        return token
+
+    def metadata(self, instance_id: str = "") -> tuple[tuple[str, str]]:
+        """The metadata of such a call."""
+        return (("authorization", "Bearer " + self(instance_id)),)
+
+
+class _Verified(NamedTuple):
+    caller: Caller
+    expires: float
+    version: int
+
+
+class TokenVerifier:
+    """Tells who calls from the `authorization` metadata of a call."""
+
+    def __init__(
+        self, credentials: Credentials, service_secret: str, operator_secret: str, now: Seconds = time.time
+    ) -> None:
+        self._credentials = credentials
+        own = {SERVICE_ISSUER: (service_secret, Level.SERVICE), OPERATOR_ISSUER: (operator_secret, Level.OPERATOR)}
+        self._own = {issuer: known for issuer, known in own.items() if known[0]}  # nothing is signed with no secret
+        self._now = now
+        self._cache: dict[str, _Verified] = {}
+
+    async def verify(self, authorization: str | None) -> Caller:
+        """The caller. Raises TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED."""
+        if not authorization:
+            raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_MISSING)
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_BYTES:
+            raise _invalid()
+        cached = self._cache.get(token)
+        if cached is not None and cached.version == self._credentials.version(cached.caller.instance_id):
+            if cached.expires <= self._now():
+                raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_EXPIRED)
+            return cached.caller
+        verified = await self._verify(token)
+        while len(self._cache) >= CACHED_TOKENS:
+            del self._cache[next(iter(self._cache))]
+        self._cache[token] = verified
+        return verified.caller
+
+    async def _verify(self, token: str) -> _Verified:
+        claims = _unverified_claims(token)
+        issuer = claims.get("iss")
+        if not isinstance(issuer, str):
+            raise _invalid()
+        if issuer in self._own:
+            return self._verify_own(token, claims, issuer)
+        instance_id = claims.get("instance")
+        if not issuer.startswith(API_KEY_ISSUER) or not isinstance(instance_id, str) or not instance_id:
+            raise _invalid()
+        # The version is read first: if keys change while they are looked up, the result does not outlive the change.
+        version = self._credentials.version(instance_id)
+        credentials = await self._credentials.get(instance_id)
+        if credentials is None:
+            raise _invalid()
+        secret, revoked = self._secret(credentials, issuer.removeprefix(API_KEY_ISSUER))
+        _check_signature(token, secret)
+        expires = min(self._check_times(claims), revoked)
+        caller = Caller(
+            Level.SERVER if claims.get("su") is True else Level.USER,
+            instance_id,
+            _subject(claims),
+            effective_limits(credentials.instance.limits),
+            credentials.instance.flags,
+        )
+        if claims.get("refresh") is True or (caller.is_user and not caller.user_id):
+            raise _invalid()
+        return _Verified(caller, expires, version or self._credentials.version(instance_id))
+
+    def _verify_own(self, token: str, claims: dict[str, Any], issuer: str) -> _Verified:
+        secret, level = self._own[issuer]
+        _check_signature(token, secret)
+        expires = self._check_times(claims)
+        instance_id = claims.get("instance", "")
+        if not isinstance(instance_id, str):
+            raise _invalid()
+        return _Verified(Caller(level, instance_id), expires, self._credentials.version(instance_id))
+
+    def _secret(self, credentials: InstanceCredentials, key_id: str) -> tuple[str, float]:
+        for key in credentials.keys:
+            if key.id == key_id:
+                ends = from_proto(key.revoked_at) / MICROSECONDS if key.HasField("revoked_at") else float("inf")
+                if ends > self._now():
+                    return key.secret, ends
+        raise _invalid()
+
+    def _check_times(self, claims: dict[str, Any]) -> float:
+        now = self._now()
+        expires = _number(claims, "exp")
+        if expires is None:
+            raise _invalid()
+        for name in ("iat", "nbf"):
+            begins = _number(claims, name)
+            if begins is not None and begins > now + LEEWAY_SECONDS:
+                raise _invalid()
+        if expires <= now:
+            raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_EXPIRED)
+        return expires
+
+
+def _invalid() -> RoomlineError:
+    return RoomlineError(ErrorReason.ERROR_REASON_TOKEN_INVALID)
+
+
+def _unverified_claims(token: str) -> dict[str, Any]:
+    """The claims, only to find the key that verifies them."""
+    try:
+        claims = orjson.loads(jws.extract_compact(token.encode()).payload)
+    except (JoseError, ValueError) as error:
+        raise _invalid() from error
+    if not isinstance(claims, dict):
+        raise _invalid()
+    return claims
+
+
+def _check_signature(token: str, secret: str) -> None:
+    try:
+        # One algorithm, one key, neither taken from the token; an unknown `crit` is refused (RFC 7515 §4.1.11).
+        jws.deserialize_compact(token, OctKey.import_key(secret), algorithms=["HS256"])
+    except (JoseError, ValueError) as error:
+        raise _invalid() from error
+
+
+def _subject(claims: dict[str, Any]) -> str:
+    subject = claims.get("sub")
+    if subject is None:
+        return ""
+    if not isinstance(subject, str):
+        raise _invalid()
+    return subject
+
+
+def _number(claims: dict[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _invalid()
+    return float(value)

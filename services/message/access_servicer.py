@@ -1,0 +1,70 @@
+"""AccessService: see proto/roomline/v1/access_service.proto. The built-in roles only; roles of one's own come later."""
+
+from roomline.v1 import access_service_pb2 as pb
+from roomline.v1.access_service_pb2_grpc import AccessServiceServicer
+
+from services.common.call import Caller, current_caller
+from services.common.interceptors import Context
+from services.common.server import not_served
+from services.message.store import AccessStore
+from services.message.users import Users
+
+
+class LocalAuthorizer:
+    """The `Authorizer` of the message service: it asks its own store."""
+
+    def __init__(self, store: AccessStore) -> None:
+        self._store = store
+
+    async def allowed(self, caller: Caller, permission: str, room_id: str) -> bool:
+        """See `Authorizer`."""
+        return await self._store.permits(caller.instance_id, caller.user_id, permission, room_id)
+
+
+class AccessServicer(AccessServiceServicer):
+    """Who may do what."""
+
+    def __init__(self, store: AccessStore, users: Users) -> None:
+        self._store = store
+        self._users = users
+
+    async def Check(self, request: pb.CheckRequest, context: Context) -> pb.CheckResponse:
+        instance_id = current_caller().instance_id
+        allowed = await self._store.permits(instance_id, request.user_id, request.permission, request.room_id)
+        return pb.CheckResponse(allowed=allowed)
+
+    async def AssignRole(self, request: pb.AssignRoleRequest, context: Context) -> pb.AssignRoleResponse:
+        instance_id = current_caller().instance_id
+        await self._users.require(instance_id, request.user_id)
+        await self._store.assign(instance_id, request.user_id, request.role_name, request.room_id)
+        return pb.AssignRoleResponse()
+
+    async def UnassignRole(self, request: pb.UnassignRoleRequest, context: Context) -> pb.UnassignRoleResponse:
+        await self._store.unassign(current_caller().instance_id, request.user_id, request.room_id)
+        return pb.UnassignRoleResponse()
+
+    async def ListUserRoles(self, request: pb.ListUserRolesRequest, context: Context) -> pb.ListUserRolesResponse:
+        assignments = await self._store.assignments(current_caller().instance_id, request.user_id)
+        return pb.ListUserRolesResponse(assignments=assignments)
+
+    @not_served
+    async def CreateRole(self, request: pb.CreateRoleRequest, context: Context) -> pb.CreateRoleResponse:
+        raise NotImplementedError
+
+    @not_served
+    async def ListRoles(self, request: pb.ListRolesRequest, context: Context) -> pb.ListRolesResponse:
+        raise NotImplementedError
+
+    @not_served
+    async def DeleteRole(self, request: pb.DeleteRoleRequest, context: Context) -> pb.DeleteRoleResponse:
+        raise NotImplementedError
+
+    @not_served
+    async def GetRole(self, request: pb.GetRoleRequest, context: Context) -> pb.GetRoleResponse:
+        raise NotImplementedError
+
+    @not_served
+    async def UpdateRolePermissions(
+        self, request: pb.UpdateRolePermissionsRequest, context: Context
+    ) -> pb.UpdateRolePermissionsResponse:
+        raise NotImplementedError

@@ -1,0 +1,44 @@
+"""What the message service does beside answering: removing deleted rooms' messages, trimming the log, forgetting."""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from services.common import idempotency
+from services.common.ids import Clock
+from services.common.settings import Settings
+from services.common.sqlite import Database
+from services.message.store import PurgeStore
+
+log = structlog.get_logger()
+
+INTERVAL_SECONDS = 600.0
+
+
+class Maintenance:
+    """Work in the background; every step may be cut off and is taken up again at the next start."""
+
+    def __init__(self, database: Database, purges: PurgeStore, settings: Settings, clock: Clock) -> None:
+        self._database = database
+        self._purges = purges
+        self._settings = settings
+        self._clock = clock
+        self._room_deleted = asyncio.Event()
+
+    def room_deleted(self) -> None:
+        """Says that a room was deleted, so that its messages are removed now."""
+        self._room_deleted.set()
+
+    async def run(self) -> None:
+        """Works until cancelled; begins with what an earlier process left behind."""
+        while True:
+            self._room_deleted.clear()
+            try:
+                await self._purges.remains()
+                await self._purges.trim(self._settings.log_days, self._settings.log_events)
+                await idempotency.forget(self._database, self._clock, self._settings.idempotency_hours)
+            except Exception as error:
+                log.error("maintenance_failed", exc_info=error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._room_deleted.wait(), INTERVAL_SECONDS)

@@ -1,0 +1,128 @@
+"""The message service, wired once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from roomline.v1 import (
+    access_service_pb2_grpc,
+    cursor_service_pb2_grpc,
+    instance_service_pb2_grpc,
+    message_service_pb2_grpc,
+    room_service_pb2_grpc,
+    user_service_pb2_grpc,
+)
+
+from services.common.channels import connect
+from services.common.credentials import CredentialsCopy
+from services.common.ids import Clock, Uuid7, wall_clock
+from services.common.interceptors import Interceptors
+from services.common.server import ServiceServer
+from services.common.service_folder import ServiceFolder
+from services.common.settings import Settings
+from services.common.sqlite import Database, migrate
+from services.common.tasks import cancel
+from services.common.tokens import SERVICE_ISSUER, ServiceTokens, TokenVerifier
+from services.message import sqlite_access, sqlite_cursors, sqlite_members, sqlite_messages, sqlite_purges, sqlite_rooms
+from services.message.access_servicer import AccessServicer, LocalAuthorizer
+from services.message.cursor_servicer import CursorServicer
+from services.message.maintenance import Maintenance
+from services.message.message_servicer import MessageServicer
+from services.message.room_servicer import RoomServicer
+from services.message.users import Users
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the server starts and stops."""
+
+    folder: ServiceFolder
+    database: Database
+    maintenance: Maintenance
+    credentials: CredentialsCopy
+    user_channel: grpc.aio.Channel
+    server: ServiceServer
+
+
+class MessageServer:
+    """A message service; see `build_server`."""
+
+    def __init__(self, parts: _Parts) -> None:
+        self._parts = parts
+        self._started = contextlib.AsyncExitStack()
+
+    @property
+    def port(self) -> int:
+        """Where it listens, once started."""
+        return self._parts.server.port
+
+    async def start(self, address: str) -> None:
+        """Opens the store and listens at `host:port`; port 0 picks a free one. No other service needs to be up.
+
+        Raises RuntimeError if the port is taken or another process works on the data folder.
+        """
+        parts = self._parts
+        async with contextlib.AsyncExitStack() as started:
+            await asyncio.to_thread(parts.folder.open)
+            started.callback(parts.folder.close)
+            await asyncio.to_thread(migrate, parts.folder.database, MIGRATIONS)
+            await parts.database.open()
+            started.push_async_callback(parts.database.close)
+            started.push_async_callback(parts.user_channel.close)
+            for work in (parts.maintenance.run(), parts.credentials.watch()):
+                started.push_async_callback(cancel, asyncio.create_task(work))
+            await parts.server.start(address)
+            self._started = started.pop_all()
+
+    async def stop(self) -> None:
+        """Lets calls in flight finish within the grace time, then closes everything."""
+        await self._parts.server.stop()
+        await self._started.aclose()
+
+
+def build_server(
+    settings: Settings, clock: Clock = wall_clock, new_id: Callable[[], str] | None = None
+) -> MessageServer:
+    """Wires a message service, to be called inside a running loop. `new_id` makes UUIDv7.
+
+    Raises ValueError if the service secret is empty.
+    """
+    new_id = new_id or Uuid7(clock)
+    service_secret = settings.service_secret.get_secret_value()
+    if not service_secret:
+        raise ValueError("ROOMLINE_SERVICE_SECRET must be set")
+    folder = ServiceFolder(settings.data_dir, "message")
+    database = Database(folder.database)
+
+    user_channel = connect(settings.user_address, settings)
+    tokens = ServiceTokens(SERVICE_ISSUER, service_secret, "message")
+    credentials = CredentialsCopy(instance_service_pb2_grpc.InstanceServiceStub(user_channel), tokens)
+    users = Users(user_service_pb2_grpc.UserServiceStub(user_channel), tokens)
+
+    rooms = sqlite_rooms.SqliteRooms(database, clock, new_id)
+    members = sqlite_members.SqliteMembers(database, clock)
+    messages = sqlite_messages.SqliteMessages(database, clock, new_id)
+    cursors = sqlite_cursors.SqliteCursors(database, clock)
+    access = sqlite_access.SqliteAccess(database)
+    purges = sqlite_purges.SqlitePurges(database, clock)
+    maintenance = Maintenance(database, purges, settings, clock)
+
+    verifier = TokenVerifier(credentials, service_secret, settings.operator_secret.get_secret_value())
+    server = ServiceServer(settings, Interceptors(verifier, LocalAuthorizer(access), new_id))
+    server.add(MessageServicer(messages), message_service_pb2_grpc.add_MessageServiceServicer_to_server)
+    server.add(
+        RoomServicer(rooms, members, purges, users, maintenance, clock),
+        room_service_pb2_grpc.add_RoomServiceServicer_to_server,
+    )
+    server.add(
+        CursorServicer(cursors, members, users, clock), cursor_service_pb2_grpc.add_CursorServiceServicer_to_server
+    )
+    server.add(AccessServicer(access, users), access_service_pb2_grpc.add_AccessServiceServicer_to_server)
+    return MessageServer(_Parts(folder, database, maintenance, credentials, user_channel, server))

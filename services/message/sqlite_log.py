@@ -1,0 +1,47 @@
+"""The log of an instance: one number orders everything (see docs/architecture.md)."""
+
+import sqlite3
+from typing import NamedTuple
+
+from roomline.v1.event_pb2 import Event
+
+from services.common import timestamps
+
+FIRST_MESSAGE_ID = 1_000_000
+"""Test suites use smaller numbers as cursor positions and as ids that must not exist (spec §5.1)."""
+
+_DRAW = (
+    "INSERT INTO logs (instance_id, position, message_id, room_key)"
+    " VALUES (:instance_id, 1, :first + :messages, :rooms)"
+    " ON CONFLICT (instance_id) DO UPDATE SET position = position + 1,"
+    " message_id = message_id + :messages, room_key = room_key + :rooms"
+    " RETURNING position, message_id, room_key"
+)
+
+
+class Numbers(NamedTuple):
+    """Numbers drawn for one change."""
+
+    position: int
+    message_id: int
+    """New only if a message was asked for."""
+    room_key: int
+    """New only if a room was asked for."""
+
+
+def draw(connection: sqlite3.Connection, instance_id: str, *, messages: int = 0, rooms: int = 0) -> Numbers:
+    """Takes the next position, and ids for a new message or room if asked for.
+
+    There is one writer, so positions are handed out in commit order; a rolled-back change gives its numbers back.
+    """
+    values = {"instance_id": instance_id, "first": FIRST_MESSAGE_ID - 1, "messages": messages, "rooms": rooms}
+    return Numbers(*connection.execute(_DRAW, values).fetchone())
+
+
+def append(connection: sqlite3.Connection, instance_id: str, position: int, event: Event, now: int) -> None:
+    """Writes the event of a change, in the transaction that makes it."""
+    event.position = position
+    event.created_at.CopyFrom(timestamps.to_proto(now))
+    connection.execute(
+        "INSERT INTO events VALUES (?, ?, ?, ?)", (instance_id, position, event.SerializeToString(), now)
+    )

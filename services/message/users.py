@@ -1,0 +1,45 @@
+"""Asks the user service whether users exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import grpc
+from roomline.v1.error_reason_pb2 import ErrorReason
+from roomline.v1.user_service_pb2 import BatchGetUsersRequest
+
+from services.common.errors import RoomlineError, reraise
+from services.common.tokens import ServiceTokens
+
+if TYPE_CHECKING:
+    from roomline.v1.user_service_pb2_grpc import UserServiceAsyncStub
+
+
+class Users:
+    """What the message service needs to know of users."""
+
+    def __init__(self, stub: UserServiceAsyncStub, tokens: ServiceTokens) -> None:
+        self._stub = stub
+        self._tokens = tokens
+
+    async def require_all(self, instance_id: str, user_ids: list[str]) -> None:
+        """Raises USERS_NOT_FOUND if one of the users (all different) does not exist, and SERVICE_UNAVAILABLE."""
+        found = await self._count(instance_id, user_ids)
+        if found < len(user_ids):
+            raise RoomlineError(
+                ErrorReason.ERROR_REASON_USERS_NOT_FOUND, missing=len(user_ids) - found, total=len(user_ids)
+            )
+
+    async def require(self, instance_id: str, user_id: str) -> None:
+        """Raises USER_NOT_FOUND if the user does not exist, and SERVICE_UNAVAILABLE."""
+        if not await self._count(instance_id, [user_id]):
+            raise RoomlineError(ErrorReason.ERROR_REASON_USER_NOT_FOUND)
+
+    async def _count(self, instance_id: str, user_ids: list[str]) -> int:
+        try:
+            answer = await self._stub.BatchGetUsers(
+                BatchGetUsersRequest(ids=user_ids), metadata=self._tokens.metadata(instance_id), timeout=5
+            )
+        except grpc.aio.AioRpcError as error:
+            raise reraise(error) from error
+        return len(answer.users)

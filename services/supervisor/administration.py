@@ -1,0 +1,86 @@
+"""What an operator does to instances: through the running server if there is one, otherwise on the data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+from services.common.settings import Settings
+from services.common.telemetry import configure_logging
+from services.supervisor.command_error import CommandError
+from services.supervisor.data_folder import POLL_SECONDS, DataFolder, DataFolderBusyError
+from services.supervisor.deployment import Run, Secrets
+from services.supervisor.identity import Identity, instance_id_of
+from services.supervisor.instances import Instances, connected
+from services.supervisor.private_file import read_private_file
+from services.user.offline import open_instances
+
+T = TypeVar("T")
+
+STARTING_SECONDS = 10.0
+"""How long a server that is just starting, or another command, may keep the data folder before it can be asked."""
+
+
+def administer(settings: Settings, work: Callable[[Instances], Awaitable[T]]) -> T:
+    """Runs the work. Raises CommandError if the service refuses, or if neither server nor data folder can be had."""
+    # Only what goes wrong: the command's output is its own.
+    configure_logging(settings.model_copy(update={"log_level": "warning", "log_format": "console"}), "roomline")
+
+    async def run() -> T:
+        async with _instances(settings) as instances:
+            return await work(instances)
+
+    return asyncio.run(run())
+
+
+def rotate_key(settings: Settings, instance: str, grace_seconds: int) -> str:
+    """A new key for the instance, which is named by id or locator. Development mode uses it from now on."""
+    instance_id = instance_id_of(instance)
+    key = administer(settings, lambda instances: instances.rotate_key(instance_id, grace_seconds))
+    folder = DataFolder(settings.data_dir)
+    dev = folder.dev_identity()
+    if dev is not None and dev.instance_id == instance_id:
+        folder.remember_dev_identity(Identity(dev.locator, key))
+    return key
+
+
+@contextlib.asynccontextmanager
+async def _instances(settings: Settings) -> AsyncIterator[Instances]:
+    folder = DataFolder(settings.data_dir)
+    deadline = time.monotonic() + STARTING_SECONDS
+    while True:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                stack.enter_context(folder.lock())
+            except DataFolderBusyError:
+                # SQLite has one writer: whoever holds the folder is asked to do it.
+                run = _running(folder)
+                if run is not None:
+                    secret = Secrets.of(settings, folder).operator
+                    yield await stack.enter_async_context(connected(run.grpc["user"], secret))
+                    return
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                try:
+                    stub, tokens = await stack.enter_async_context(open_instances(settings))
+                except RuntimeError as error:
+                    raise CommandError(f"cannot open {folder.path}: {error}") from error
+                yield Instances(stub, tokens)
+                return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _running(folder: DataFolder) -> Run | None:
+    """Where the process that holds the folder listens; None if it is no server, or has not got that far."""
+    text = read_private_file(folder.run_file)
+    if text is None:
+        return None
+    try:
+        run = Run.from_json(text)
+        return run if run.pids["supervisor"] == folder.holder() else None
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,160 @@
+"""Instances and keys, through InstanceService."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+import grpc
+from google.protobuf.field_mask_pb2 import FieldMask
+from roomline.v1 import instance_service_pb2 as pb
+from roomline.v1.error_reason_pb2 import ErrorReason
+from roomline.v1.instance_pb2 import Instance, InstanceFlags, InstanceKey
+from roomline.v1.instance_service_pb2_grpc import InstanceServiceStub
+
+from services.common.errors import failure_of
+from services.common.ids import MICROSECONDS
+from services.common.timestamps import from_proto
+from services.common.tokens import OPERATOR_ISSUER, SERVICE_ISSUER, ServiceTokens
+from services.supervisor.command_error import CommandError
+from services.supervisor.identity import Identity
+
+if TYPE_CHECKING:
+    from roomline.v1.instance_service_pb2_grpc import InstanceServiceAsyncStub
+
+CALL_SECONDS = 10.0
+PAGE_SIZE = 100
+
+DEV_FLAGS = InstanceFlags(test_token_provider=True, allow_reset=True)
+NO_FLAGS = InstanceFlags()
+
+
+class Instances:
+    """The operator's view of a user service. What it refuses is a CommandError with its own words."""
+
+    def __init__(self, stub: InstanceServiceAsyncStub, tokens: ServiceTokens) -> None:
+        self._stub = stub
+        self._tokens = tokens
+
+    async def create(self, instance: Instance, key: InstanceKey | None) -> Identity:
+        """A new instance with a key; what is left empty is made by the service."""
+        with _refusals():
+            made = await self._stub.CreateInstance(
+                pb.CreateInstanceRequest(instance=instance, key=key), metadata=self._metadata(), timeout=CALL_SECONDS
+            )
+        return Identity(made.instance.locator, f"{made.key.id}:{made.key.secret}")
+
+    async def all(self) -> list[Instance]:
+        """Every instance, by id."""
+        found: list[Instance] = []
+        token = ""
+        while True:
+            with _refusals():
+                page = await self._stub.ListInstances(
+                    pb.ListInstancesRequest(page_size=PAGE_SIZE, page_token=token),
+                    metadata=self._metadata(),
+                    timeout=CALL_SECONDS,
+                )
+            found.extend(page.instances)
+            token = page.next_page_token
+            if not token:
+                return found
+
+    async def rotate_key(self, instance_id: str, grace_seconds: int) -> str:
+        """A new key, as `id:secret`; the others end after the grace time."""
+        with _refusals():
+            rotated = await self._stub.RotateKey(
+                pb.RotateKeyRequest(instance_id=instance_id, grace_seconds=grace_seconds),
+                metadata=self._metadata(),
+                timeout=CALL_SECONDS,
+            )
+        return f"{rotated.key.id}:{rotated.key.secret}"
+
+    async def set_flags(self, instance_id: str, flags: InstanceFlags) -> None:
+        """Replaces the switches of an instance."""
+        request = pb.UpdateInstanceRequest(
+            instance=Instance(id=instance_id, flags=flags), update_mask=FieldMask(paths=["flags"])
+        )
+        with _refusals():
+            await self._stub.UpdateInstance(request, metadata=self._metadata(), timeout=CALL_SECONDS)
+
+    async def drop_flags(self, instance_id: str) -> None:
+        """Turns all switches off, if the instance still exists."""
+        with contextlib.suppress(_NotFoundError):
+            await self.set_flags(instance_id, NO_FLAGS)
+
+    async def take(
+        self, identity: Identity, flags: InstanceFlags, service_secret: str, *, replace_key: bool = False
+    ) -> Identity:
+        """Makes sure that the instance exists with this key and these flags.
+
+        A key that was ended is refused, or replaced by a new one if `replace_key`: the answer has the key in force.
+        """
+        instance = Instance(id=identity.instance_id, cluster=identity.cluster, flags=flags)
+        key = InstanceKey(id=identity.key_id, secret=identity.secret)
+        known = await self._keys(identity.instance_id, service_secret)
+        if known is None:
+            await self.create(instance, key)
+            return identity
+        await self.set_flags(identity.instance_id, flags)
+        if known.get(key.id) == key.secret:
+            return identity
+        if replace_key:
+            return Identity(identity.locator, await self._add_key(identity.instance_id, None))
+        if key.id in known:
+            raise CommandError(f"the key {key.id} of {identity.locator} has another secret")
+        await self._add_key(identity.instance_id, key)
+        return identity
+
+    async def _keys(self, instance_id: str, service_secret: str) -> dict[str, str] | None:
+        tokens = ServiceTokens(SERVICE_ISSUER, service_secret, "supervisor")
+        try:
+            with _refusals():
+                answer = await self._stub.GetCredentials(
+                    pb.GetCredentialsRequest(instance_id=instance_id),
+                    metadata=tokens.metadata(instance_id),
+                    timeout=CALL_SECONDS,
+                )
+        except _NotFoundError:
+            return None
+        now = time.time() * MICROSECONDS
+        return {
+            key.id: key.secret
+            for key in answer.credentials.keys
+            if not key.HasField("revoked_at") or from_proto(key.revoked_at) > now
+        }
+
+    async def _add_key(self, instance_id: str, key: InstanceKey | None) -> str:
+        with _refusals():
+            made = await self._stub.CreateKey(
+                pb.CreateKeyRequest(instance_id=instance_id, key=key), metadata=self._metadata(), timeout=CALL_SECONDS
+            )
+        return f"{made.key.id}:{made.key.secret}"
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._tokens.metadata()
+
+
+@contextlib.asynccontextmanager
+async def connected(address: str, operator_secret: str) -> AsyncIterator[Instances]:
+    """The instances of the user service at `host:port`."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        yield Instances(InstanceServiceStub(channel), ServiceTokens(OPERATOR_ISSUER, operator_secret, "operator"))
+
+
+class _NotFoundError(CommandError):
+    pass
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        failure = failure_of(error)
+        kind = _NotFoundError if failure.reason == ErrorReason.ERROR_REASON_INSTANCE_NOT_FOUND else CommandError
+        if failure.reason:
+            raise kind(failure.message) from error
+        raise CommandError(f"the user service does not answer: {failure.code.name.lower()}") from error

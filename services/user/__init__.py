@@ -1,0 +1,1 @@
+"""Who: users, and the instances and keys that they belong to."""

@@ -1,0 +1,162 @@
+"""Finishes deletions: what is gone from this service has to go from the others too.
+
+A deletion is stored with the row that it removes, and forgotten when the other services have done their part. A crash
+in between, or a service that is away, only delays it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+import grpc
+import structlog
+from roomline.v1.error_reason_pb2 import ErrorReason
+from roomline.v1.media_service_pb2 import PurgeMediaRequest
+from roomline.v1.room_service_pb2 import PurgeInstanceRequest, PurgeUserRequest
+
+from services.common.errors import RoomlineError, reraise
+from services.common.tokens import ServiceTokens
+from services.user.store import Deletion, DeletionKind, DeletionStore
+
+if TYPE_CHECKING:
+    from roomline.v1.media_service_pb2_grpc import MediaServiceAsyncStub
+    from roomline.v1.room_service_pb2_grpc import RoomServiceAsyncStub
+
+log = structlog.get_logger()
+
+PURGE_USER_SECONDS = 5
+PURGE_INSTANCE_SECONDS = 60
+
+
+class Purges:
+    """Has the other services remove what they keep of users and instances."""
+
+    def __init__(self, rooms: RoomServiceAsyncStub, media: MediaServiceAsyncStub | None, tokens: ServiceTokens) -> None:
+        self._rooms = rooms
+        self._media = media
+        self._tokens = tokens
+
+    async def user(self, instance_id: str, user_id: str) -> None:
+        """Removes memberships, cursors and role assignments. Raises RoomlineError, such as SERVICE_UNAVAILABLE."""
+        request, metadata = PurgeUserRequest(user_id=user_id), self._tokens.metadata(instance_id)
+        await _answer(self._rooms.PurgeUser(request, metadata=metadata, timeout=PURGE_USER_SECONDS))
+
+    async def instance(self, instance_id: str) -> None:
+        """Removes rooms, messages, roles and media. Raises RoomlineError, such as SERVICE_UNAVAILABLE."""
+        metadata = self._tokens.metadata(instance_id)
+        await _answer(
+            self._rooms.PurgeInstance(PurgeInstanceRequest(), metadata=metadata, timeout=PURGE_INSTANCE_SECONDS)
+        )
+        if self._media is None:
+            return
+        try:
+            await _answer(
+                self._media.PurgeMedia(PurgeMediaRequest(), metadata=metadata, timeout=PURGE_INSTANCE_SECONDS)
+            )
+        except RoomlineError as error:
+            # A media service that does not serve this keeps nothing yet.
+            if error.reason != ErrorReason.ERROR_REASON_METHOD_NOT_SERVED:
+                raise
+
+
+async def _answer(call: Awaitable[object]) -> None:
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        raise reraise(error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long the background worker pauses after a failure; the pause doubles. In seconds."""
+
+    first: float = 0.5
+    longest: float = 15.0
+
+
+class Deletions:
+    """Finishes deletions, at once or later."""
+
+    def __init__(self, store: DeletionStore, purges: Purges, backoff: Backoff) -> None:
+        self._store = store
+        self._purges = purges
+        self._backoff = backoff
+        self._left = asyncio.Event()
+        # A lock lives as long as somebody holds or awaits it.
+        self._locks: WeakValueDictionary[Deletion, asyncio.Lock] = WeakValueDictionary()
+
+    async def finish(self, deletion: Deletion) -> None:
+        """Finishes a deletion if it is pending. Raises RoomlineError if that fails; then it is tried again later.
+
+        One at a time for each deletion, and never one that is finished: a late purge would hit whatever was created
+        under the same id since.
+        """
+        lock = self._locks.setdefault(deletion, asyncio.Lock())
+        try:
+            async with lock:
+                if await self._store.is_pending(deletion):
+                    if deletion.kind is DeletionKind.USER:
+                        await self._purges.user(deletion.instance_id, deletion.id)
+                    else:
+                        await self.clear(deletion.instance_id)
+                    await self._store.finished(deletion)
+        except BaseException:
+            self._left.set()
+            raise
+
+    async def finish_soon(self, deletion: Deletion) -> None:
+        """Tries to finish a deletion now; if that fails, it is tried again later."""
+        try:
+            await self.finish(deletion)
+        except RoomlineError as error:
+            log.warning("deletion_left", kind=deletion.kind, instance=deletion.instance_id, reason=error.message)
+
+    async def finish_before_reuse(self, deletion: Deletion) -> None:
+        """Finishes a deletion if it is pending, so that its id is free. Raises DELETION_PENDING if that fails."""
+        try:
+            await self.finish(deletion)
+        except RoomlineError as error:
+            raise RoomlineError(ErrorReason.ERROR_REASON_DELETION_PENDING, kind=deletion.kind) from error
+
+    async def clear(self, instance_id: str) -> None:
+        """Removes everything in an instance, here and elsewhere. Raises RoomlineError if that fails."""
+        await self._purges.instance(instance_id)
+        await self._store.wipe(instance_id)
+        # A purge still on its way would hit users that are created next.
+        for deletion, lock in list(self._locks.items()):
+            if deletion.instance_id == instance_id and deletion.kind is DeletionKind.USER:
+                async with lock:
+                    pass
+
+    async def run(self) -> None:
+        """Finishes what is left from earlier runs, and whatever fails from now on; until cancelled."""
+        pause = self._backoff.first
+        while True:
+            self._left.clear()
+            try:
+                complete = await self._finish_all()
+            except Exception as error:
+                log.error("deletions_failed", exc_info=error)
+                complete = False
+            if complete:
+                pause = self._backoff.first
+                await self._left.wait()
+            await asyncio.sleep(pause)  # after a failure, here or of whoever said that something is left
+            pause = min(pause * 2, self._backoff.longest)
+
+    async def _finish_all(self) -> bool:
+        """Whether nothing is left."""
+        complete = True
+        for deletion in await self._store.pending():
+            try:
+                await self.finish(deletion)
+            except RoomlineError as error:
+                log.warning("deletion_failed", kind=deletion.kind, instance=deletion.instance_id, reason=error.message)
+                complete = False
+                if error.code is grpc.StatusCode.UNAVAILABLE:
+                    break  # the rest would fare no better
+        return complete

@@ -1,0 +1,121 @@
+"""Serves `UserService`: the users of the caller's instance (spec §3)."""
+
+from collections.abc import Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from roomline.v1 import user_service_pb2_grpc
+from roomline.v1.error_reason_pb2 import ErrorReason
+from roomline.v1.user_service_pb2 import (
+    BatchCreateUsersRequest,
+    BatchCreateUsersResponse,
+    BatchGetUsersRequest,
+    BatchGetUsersResponse,
+    CreateUserRequest,
+    CreateUserResponse,
+    DeleteUserRequest,
+    DeleteUserResponse,
+    GetUserRequest,
+    GetUserResponse,
+    ListUsersRequest,
+    ListUsersResponse,
+    NewUser,
+    UpdateUserRequest,
+    UpdateUserResponse,
+)
+
+from services.common.call import current_caller
+from services.common.errors import RoomlineError
+from services.common.idempotency import request_key
+from services.common.interceptors import Context
+from services.common.limits import check_batch, check_custom_data
+from services.common.masks import masked_paths
+from services.common.pagination import decode_page_token, encode_page_token, page_size
+from services.common.rules import invalid, required
+from services.common.timestamps import from_proto
+from services.user.deletions import Deletions
+from services.user.store import Age, Deletion, DeletionKind, UserStore
+
+DEFAULT_PAGE = 20
+UPDATABLE = frozenset({"name", "avatar_url", "custom_data"})
+
+_SECONDS = range(-62_135_596_800, 253_402_300_800)
+"""What a protobuf Timestamp may hold: the years 1 to 9999."""
+
+
+class UserServicer(user_service_pb2_grpc.UserServiceServicer):
+    """Serves `UserService`."""
+
+    def __init__(self, users: UserStore, deletions: Deletions) -> None:
+        self._users = users
+        self._deletions = deletions
+
+    async def CreateUser(self, request: CreateUserRequest, context: Context) -> CreateUserResponse:
+        caller = current_caller()
+        check_custom_data(caller, request.user)
+        key = request_key(caller, request)
+        try:
+            return await self._users.create(caller.instance_id, request.user, key)
+        except RoomlineError as error:
+            await self._free_ids(error, caller.instance_id, [request.user])
+        return await self._users.create(caller.instance_id, request.user, key)
+
+    async def BatchCreateUsers(
+        self,
+        request: BatchCreateUsersRequest,
+        context: Context,
+    ) -> BatchCreateUsersResponse:
+        caller = current_caller()
+        check_batch(caller, len(request.users), "users")
+        for index, user in enumerate(request.users):
+            check_custom_data(caller, user, f"users[{index}].")
+        key = request_key(caller, request)
+        try:
+            return await self._users.create_all(caller.instance_id, request.users, key)
+        except RoomlineError as error:
+            await self._free_ids(error, caller.instance_id, request.users)
+        return await self._users.create_all(caller.instance_id, request.users, key)
+
+    async def GetUser(self, request: GetUserRequest, context: Context) -> GetUserResponse:
+        users = await self._users.get(current_caller().instance_id, [request.id])
+        if not users:
+            raise RoomlineError(ErrorReason.ERROR_REASON_USER_NOT_FOUND)
+        return GetUserResponse(user=users[0])
+
+    async def BatchGetUsers(self, request: BatchGetUsersRequest, context: Context) -> BatchGetUsersResponse:
+        return BatchGetUsersResponse(users=await self._users.get(current_caller().instance_id, request.ids))
+
+    async def ListUsers(self, request: ListUsersRequest, context: Context) -> ListUsersResponse:
+        after = Age(_created_from(request.created_from), 0)
+        if request.page_token:
+            after = max(after, Age(*decode_page_token(request.page_token, int, int)))
+        limit = page_size(request.page_size, DEFAULT_PAGE)
+        users, following = await self._users.page(current_caller().instance_id, after, limit)
+        return ListUsersResponse(users=users, next_page_token=encode_page_token(*following) if following else "")
+
+    async def UpdateUser(self, request: UpdateUserRequest, context: Context) -> UpdateUserResponse:
+        caller = current_caller()
+        paths = masked_paths(request.update_mask, request.user, UPDATABLE)
+        if "name" in paths and not request.user.name:
+            raise required("name")
+        if "custom_data" in paths:
+            check_custom_data(caller, request.user)
+        return await self._users.update(caller.instance_id, request.user, paths, request_key(caller, request))
+
+    async def DeleteUser(self, request: DeleteUserRequest, context: Context) -> DeleteUserResponse:
+        caller = current_caller()
+        response = await self._users.delete(caller.instance_id, request.id, request_key(caller, request))
+        await self._deletions.finish_soon(Deletion(caller.instance_id, DeletionKind.USER, request.id))
+        return response
+
+    async def _free_ids(self, error: RoomlineError, instance_id: str, users: Sequence[NewUser]) -> None:
+        """Finishes the deletions that an attempt to create users met. Raises any other error again."""
+        if error.reason != ErrorReason.ERROR_REASON_DELETION_PENDING:
+            raise error
+        for user in users:
+            await self._deletions.finish_before_reuse(Deletion(instance_id, DeletionKind.USER, user.id))
+
+
+def _created_from(timestamp: Timestamp) -> int:
+    if timestamp.seconds not in _SECONDS or not 0 <= timestamp.nanos < 1_000_000_000:
+        raise invalid("created_from", "a time between the years 1 and 9999")
+    return from_proto(timestamp)

@@ -1,0 +1,59 @@
+"""Runs the `roomline` command, and watches processes that are not our children."""
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+END_SECONDS = 20.0
+
+
+def command(*arguments: object) -> list[str]:
+    """The command line of the `roomline` command."""
+    return [sys.executable, "-m", "services.cli", *map(str, arguments)]
+
+
+def roomline(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end; `env` comes on top of ours, without the settings in it."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ROOMLINE_")}
+    return subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        env={**clean, **(env or {})},
+        timeout=60,
+        check=False,
+    )
+
+
+def wait_for_end(pid: int) -> None:
+    """Returns once the process has ended. Raises TimeoutError."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if not select.select([descriptor], [], [], END_SECONDS)[0]:
+            raise TimeoutError(f"process {pid} still runs")
+    finally:
+        os.close(descriptor)
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, zombies apart."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = END_SECONDS) -> None:
+    """Polls for what another process does, which cannot be awaited. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.02)

@@ -1,0 +1,1 @@
+"""The original Chatkit server SDKs, driven unmodified against a real server."""

@@ -1,0 +1,42 @@
+"""A running server and the installed SDKs.
+
+Where an SDK cannot be installed its tests are skipped, or fail if the environment says REQUIRE_ALL=1.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sdks.installs import InstallError, install_node_sdk, install_python_sdk
+from tests.support.server import Running, running_server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Start the server that all SDKs talk to; every case empties its instance first."""
+    with running_server(tmp_path_factory.mktemp("sdks")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def node_sdk() -> Path:
+    """Return the `node_modules` folder with the Node SDK."""
+    return _installed("the Node SDK", install_node_sdk)
+
+
+@pytest.fixture(scope="session")
+def python_sdk() -> Path:
+    """Return the interpreter of the environment with the Python SDK."""
+    return _installed("the Python SDK", install_python_sdk)
+
+
+def _installed(what: str, install: Callable[[], Path]) -> Path:
+    try:
+        return install()
+    except InstallError as error:
+        reason, output = f"left out: every case of {what}, which cannot be installed here: {error}", error.output
+    if os.environ.get("REQUIRE_ALL") == "1":
+        pytest.fail(f"{reason}\n{output}", pytrace=False)
+    pytest.skip(reason)

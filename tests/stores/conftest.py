@@ -1,0 +1,108 @@
+"""The message service's stores on every backend, over real databases."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from google.protobuf.struct_pb2 import Struct
+from roomline.v1.event_pb2 import Event
+from roomline.v1.message_pb2 import Message, Part
+from roomline.v1.message_service_pb2 import SendMessageRequest
+from roomline.v1.room_pb2 import Room
+from roomline.v1.room_service_pb2 import CreateRoomRequest
+
+from services.common.call import Caller, Level
+from services.common.ids import Uuid7
+from services.common.sqlite import Database, migrate
+from services.message.server import MIGRATIONS
+from services.message.sqlite_access import SqliteAccess
+from services.message.sqlite_cursors import SqliteCursors
+from services.message.sqlite_members import SqliteMembers
+from services.message.sqlite_messages import SqliteMessages
+from services.message.sqlite_purges import SqlitePurges
+from services.message.sqlite_rooms import SqliteRooms
+from services.message.store import AccessStore, CursorStore, MemberStore, MessageStore, PurgeStore, RoomStore
+from tests.support.clock import ManualClock
+
+SERVER = Caller(Level.SERVER, "one")
+STRANGER = Caller(Level.SERVER, "two")
+
+
+def user(user_id: str) -> Caller:
+    """A user of the first instance."""
+    return Caller(Level.USER, "one", user_id)
+
+
+def text(content: str) -> Part:
+    """An inline text part."""
+    return Part(type="text/plain", content=content)
+
+
+@dataclass
+class Stores:
+    """All stores over one database, with a clock that tests move."""
+
+    database: Database
+    clock: ManualClock
+    rooms: RoomStore
+    members: MemberStore
+    messages: MessageStore
+    cursors: CursorStore
+    access: AccessStore
+    purges: PurgeStore
+
+    async def room(self, *members: str, room_id: str = "", private: bool = False, caller: Caller = SERVER) -> Room:
+        """A room with these members; the first is the creator."""
+        request = CreateRoomRequest(id=room_id, name="a room", private=private)
+        response = await self.rooms.create(caller, members[0], request, list(members), self.clock())
+        return response.room
+
+    async def send(
+        self, room_id: str, sender: str, content: str = "hello", *, request_id: str = "", caller: Caller = SERVER
+    ) -> Message:
+        """A text message."""
+        request = SendMessageRequest(room_id=room_id, parts=[text(content)], request_id=request_id)
+        return await self.messages.append(caller, sender, request)
+
+    async def events(self, instance_id: str = "one") -> list[Event]:
+        """The log of an instance."""
+        rows = await self.database.read(
+            lambda connection: connection.execute(
+                "SELECT event FROM events WHERE instance_id = ? ORDER BY position", (instance_id,)
+            ).fetchall()
+        )
+        return [Event.FromString(event) for (event,) in rows]
+
+    async def kinds(self, instance_id: str = "one") -> list[str | None]:
+        """What changed, in the order of the log."""
+        return [event.WhichOneof("change") for event in await self.events(instance_id)]
+
+
+@pytest.fixture
+async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
+    """Stores on SQLite."""
+    path = tmp_path / "message.db"
+    migrate(path, MIGRATIONS)
+    database = Database(path)
+    await database.open()
+    clock = ManualClock()
+    new_id = Uuid7(clock)
+    yield Stores(
+        database,
+        clock,
+        SqliteRooms(database, clock, new_id),
+        SqliteMembers(database, clock),
+        SqliteMessages(database, clock, new_id),
+        SqliteCursors(database, clock),
+        SqliteAccess(database),
+        SqlitePurges(database, clock),
+    )
+    await database.close()
+
+
+def struct(**values: float | str) -> Struct:
+    """A `custom_data`."""
+    result = Struct()
+    result.update(values)
+    return result

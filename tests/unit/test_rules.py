@@ -1,0 +1,80 @@
+"""Field rules of the contract, enforced."""
+
+import pytest
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
+from roomline.v1.attachment_pb2 import Attachment
+from roomline.v1.cursor_service_pb2 import SetCursorRequest
+from roomline.v1.message_pb2 import Part
+from roomline.v1.message_service_pb2 import SendMessageRequest
+from roomline.v1.user_service_pb2 import BatchCreateUsersRequest, CreateUserRequest, NewUser
+
+from services.common import rules
+from tests.support.refusals import refuses
+
+TEXT = Part(type="text/plain", content="")
+
+
+def nested(depth: int) -> Struct:
+    """A struct with `depth` levels of structs in it."""
+    outer = Struct()
+    inner = outer
+    for _ in range(depth):
+        inner = inner.get_or_create_struct("x")
+    return outer
+
+
+def user(**fields: object) -> CreateUserRequest:
+    return CreateUserRequest(user=NewUser(**{"id": "bob", "name": "Bob", **fields}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        user(),
+        user(id="😀" * 160),
+        user(custom_data=nested(23)),
+        SendMessageRequest(room_id="x", parts=[TEXT]),
+        SendMessageRequest(room_id="x", parts=[Part(type="TEXT/x.y+z; charset=utf-8", url="https://a/b?c")]),
+        SendMessageRequest(room_id="x", parts=[Part(type="a/b", attachment=Attachment(id="x"))]),
+        SetCursorRequest(user_id="u", room_id="r", position=0),
+    ],
+)
+def test_good_requests_pass(request_: Message) -> None:
+    rules.check(request_)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (CreateUserRequest(), "user"),
+        (user(id=""), "user.id"),
+        (user(name=""), "user.name"),
+        (BatchCreateUsersRequest(), "users"),
+        (BatchCreateUsersRequest(users=[NewUser(id="a", name="a"), NewUser(id="b")]), "users[1].name"),
+        (SendMessageRequest(room_id="x"), "parts"),
+        (SendMessageRequest(parts=[TEXT]), "room_id"),
+        (SendMessageRequest(room_id="x", parts=[Part(content="")]), "parts[0].type"),
+        (SendMessageRequest(room_id="x", parts=[Part(type="a/b", url="")]), "parts[0].url"),
+    ],
+)
+def test_missing_fields_are_named(request_: Message, field: str) -> None:
+    with refuses("FIELD_REQUIRED", field=field):
+        rules.check(request_)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (user(id="x" * 161), "user.id"),
+        (user(custom_data=nested(30)), "user.custom_data"),
+        (SendMessageRequest(room_id="x", parts=[TEXT] * 17), "parts"),
+        (SendMessageRequest(room_id="x", parts=[Part(type="text", content="")]), "parts[0].type"),
+        (SendMessageRequest(room_id="x", parts=[Part(type="a/b", url="relative/path")]), "parts[0].url"),
+        (SendMessageRequest(room_id="x", parts=[Part(type="a/b", content="ä" * 32769)]), "parts[0].content"),
+        (SetCursorRequest(user_id="u", room_id="r", position=-1), "position"),
+    ],
+)
+def test_invalid_fields_are_named(request_: Message, field: str) -> None:
+    with refuses("FIELD_INVALID", field=field):
+        rules.check(request_)

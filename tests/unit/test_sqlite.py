@@ -1,0 +1,94 @@
+"""Group commit: atomic work, one commit for many, nothing acknowledged before it is on disk."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.common.sqlite import Database, Work
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = Database(tmp_path / "x.db")
+    await opened.open()
+    await opened.write(lambda connection: connection.execute("CREATE TABLE t (n INTEGER UNIQUE)"))
+    yield opened
+    await opened.close()
+
+
+def insert(number: int) -> Work[int]:
+    return lambda connection: connection.execute("INSERT INTO t VALUES (?)", (number,)).rowcount
+
+
+async def numbers(database: Database) -> list[int]:
+    rows = await database.read(lambda connection: connection.execute("SELECT n FROM t ORDER BY n").fetchall())
+    return [number for (number,) in rows]
+
+
+async def test_work_that_arrives_during_a_commit_shares_the_next_one(database: Database) -> None:
+    commits = 0
+
+    def count(statement: str) -> None:
+        nonlocal commits
+        commits += statement == "COMMIT"
+
+    await database.write(lambda connection: connection.set_trace_callback(count))
+    before = commits
+    await asyncio.gather(*(database.write(insert(n)) for n in range(200)))
+    assert await numbers(database) == list(range(200))
+    assert commits - before <= 3
+
+
+async def test_work_that_fails_takes_back_its_own_changes_only(database: Database) -> None:
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO t VALUES (2)")
+        raise LookupError
+
+    results = await asyncio.gather(
+        *(database.write(work) for work in (insert(1), half, insert(1), insert(3))),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [int, LookupError, sqlite3.IntegrityError, int]
+    assert await numbers(database) == [1, 3]
+
+
+async def test_a_commit_that_fails_is_told_to_everybody_in_it(database: Database) -> None:
+    def broken(connection: sqlite3.Connection) -> None:
+        connection.execute("SELECT * FROM nonexistent")
+
+    results = await asyncio.gather(
+        *(database.write(work) for work in (insert(1), broken)),
+        return_exceptions=True,
+    )
+    assert all(isinstance(result, sqlite3.OperationalError) for result in results)
+    assert await numbers(database) == []
+    await database.write(insert(5))
+    assert await numbers(database) == [5]
+
+
+async def test_a_caller_that_gives_up_does_not_stop_the_work(database: Database) -> None:
+    task = asyncio.create_task(database.write(insert(1)))
+    await asyncio.sleep(0)
+    task.cancel()
+    await database.write(insert(2))
+    assert await numbers(database) == [1, 2]
+
+
+async def test_what_is_acknowledged_survives_a_copy_of_the_files_taken_right_then(
+    database: Database, tmp_path: Path
+) -> None:
+    await database.write(insert(7))
+    for suffix in ("", "-wal"):
+        (tmp_path / f"copy.db{suffix}").write_bytes((tmp_path / f"x.db{suffix}").read_bytes())
+    with sqlite3.connect(tmp_path / "copy.db") as copy:
+        assert copy.execute("SELECT n FROM t").fetchall() == [(7,)]
+    copy.close()
+
+
+async def test_writing_is_durable_before_it_is_acknowledged(database: Database) -> None:
+    level = await database.write(lambda connection: connection.execute("PRAGMA synchronous").fetchone())
+    mode = await database.write(lambda connection: connection.execute("PRAGMA journal_mode").fetchone())
+    assert (level, mode) == ((2,), ("wal",))  # 2 is FULL

@@ -1,0 +1,32 @@
+"""The error codes of the dialect (spec §2.2, §11), as the clients compare them."""
+
+JWT_INVALID = "authentication/jwt/invalid"
+TOKEN_EXPIRED = "authentication/expired"
+MISSING_TOKEN = "authentication/missing_token"
+INVALID_SUBJECT = "services/chatkit_authorizer/authorization/invalid_token_subject"
+MISSING_PERMISSION = "services/chatkit_authorizer/authorization/missing_permission"
+UNUSABLE_PATH = "services/chatkit_authorizer/authorization/url_param_parsing_failed"
+
+INVALID_GRANT_TYPE = "token_provider/invalid_grant_type"
+INVALID_REFRESH_TOKEN = "token_provider/invalid_refresh_token"
+
+USER_EXISTS = "services/chatkit/user_already_exists"
+USERS_NOT_FOUND = "services/chatkit/bad_request/users_not_found"
+DUPLICATE_ROOM = "services/chatkit/bad_request/duplicate_room_id"
+MALFORMED_JSON = "services/chatkit/bad_request/malformed_json"
+
+FORBIDDEN = "services/chatkit/forbidden/"
+NOT_A_MEMBER = f"{FORBIDDEN}not_a_member"
+PRIVATE_ROOM = f"{FORBIDDEN}private_room"
+
+USER_NOT_FOUND = "services/chatkit/not_found/user_not_found"
+ROOM_NOT_FOUND = "services/chatkit/not_found/room_not_found"
+MESSAGE_NOT_FOUND = "services/chatkit/not_found/message_not_found"
+ROUTE_NOT_FOUND = "not_found/route"
+
+VALIDATION_FAILED = "services/chatkit/unprocessable_entity/validation_failed"
+MESSAGE_TOO_LARGE = "services/chatkit/unprocessable_entity/message_size_limit_exceeded"
+CURSOR_VALIDATION_FAILED = "services/chatkit_cursors/unprocessable_entity/validation_failed"
+
+METHOD_NOT_ALLOWED = "method_not_allowed"
+REQUEST_TOO_LARGE = "request_too_large"
