@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -137,7 +136,7 @@ def create_instance(
     key_id, secret = split_key(key) if key else ("", "")
     given = InstanceKey(id=key_id, secret=secret) if key else None
     flags = InstanceFlags(test_token_provider=test_token_provider, allow_reset=allow_reset)
-    wanted = Instance(id=instance_id or str(uuid.uuid4()), flags=flags)
+    wanted = Instance(id=instance_id, flags=flags)
     made = administer(_settings(data_dir=data_dir), lambda instances: instances.create(wanted, given))
     typer.echo(f"Instance locator  {made.locator}\nKey               {made.key}")
     typer.echo("Keep the key: it is not shown again.", err=True)

@@ -13,7 +13,7 @@ def configure_logging(settings: Settings, process: str) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     # Without locals: a traceback must not show requests and tokens.
     renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         if settings.log_format == "console"
         else structlog.processors.JSONRenderer()
     )

@@ -83,8 +83,10 @@ class MessageServer:
 
     async def stop(self) -> None:
         """Lets calls in flight finish within the grace time, then closes everything."""
-        await self._parts.server.stop()
-        await self._started.aclose()
+        try:
+            await self._parts.server.stop()
+        finally:
+            await self._started.aclose()
 
 
 def build_server(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+from pathlib import Path
 
 from rich.console import Console
 
@@ -13,8 +16,20 @@ from services.supervisor.identity import Identity
 TOKEN_SECONDS = 24 * 3600
 
 
-def announce(console: Console, run: Run, dev: Identity | None, *, has_instances: bool) -> None:
+def announce(console: Console, run: Run, data_dir: Path, dev: Identity | None, *, has_instances: bool) -> None:
     """Prints where everything is. The key is shown for the development instance only."""
+    # Rich ends the process when nobody reads what it prints, which is no reason not to serve.
+    with console.capture() as block:
+        _print_block(console, run, data_dir, dev, has_instances=has_instances)
+    try:
+        console.file.write(block.get())
+        console.file.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), console.file.fileno())  # else the last flush fails again
+
+
+def _print_block(console: Console, run: Run, data_dir: Path, dev: Identity | None, *, has_instances: bool) -> None:
+    folder = f"--data-dir {shlex.quote(str(data_dir))}"
     facts = _facts(run, dev)
     width = max(len(name) for name, _ in facts)
     console.print()
@@ -25,9 +40,11 @@ def announce(console: Console, run: Run, dev: Identity | None, *, has_instances:
     if dev is not None:
         console.print("\n  Create a user (the token is valid for 24 hours):\n", highlight=False)
         console.print(_curl(run, dev), soft_wrap=True, highlight=False, markup=False)
-        console.print("\n  More tokens:  roomline token --user alice [--su]", highlight=False, markup=False)
+        hint = f"\n  More tokens:  roomline token --user alice {folder}   (a server token: --su)"
+        console.print(hint, soft_wrap=True, highlight=False, markup=False)
     elif not has_instances:
-        console.print("\n  There is no instance yet. Make one with:  roomline instance create", highlight=False)
+        hint = f"\n  There is no instance yet. Make one with:  roomline instance create {folder}"
+        console.print(hint, soft_wrap=True, highlight=False, markup=False)
     console.print("  Ctrl-C stops everything.", highlight=False)
     console.rule(style="green")
 

@@ -11,6 +11,7 @@ from services.common.ids import secret
 from services.supervisor.command_error import CommandError, UsageError
 
 DEV_CLUSTER = "local"
+DEV_INSTANCE = "dev"
 _LOCATOR = re.compile(r"v1:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?:[^:\s/]{1,160}")
 _KEY = re.compile(r"[^:\s/]{1,160}:\S{1,512}")
 
@@ -32,8 +33,8 @@ class Identity:
 
     @classmethod
     def make(cls) -> Identity:
-        """A new instance with a new key."""
-        return cls(f"v1:{DEV_CLUSTER}:{uuid.uuid4()}", f"{uuid.uuid4()}:{secret()}")
+        """The development instance, with a new key. Its id is easy to type."""
+        return cls(f"v1:{DEV_CLUSTER}:{DEV_INSTANCE}", f"{uuid.uuid4()}:{secret()}")
 
     @classmethod
     def from_json(cls, text: str, source: str) -> Identity:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 from pathlib import Path
 from typing import NoReturn
@@ -55,9 +54,8 @@ class Opening:
         write_private_file(self._folder.run_file, self._described.to_json())
         ready = [self._ready(supervisor, name) for name in (*SERVICES, GATEWAY)]
         has_instances, *_ = await asyncio.gather(self._prepare_instances(supervisor), *ready)
+        announce(Console(), self._described, self._folder.path, self._dev, has_instances=bool(has_instances))
         self._write_ready_file(supervisor)
-        with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
-            announce(Console(), self._described, self._dev, has_instances=bool(has_instances))
         while True:
             name = await supervisor.started.get()
             if supervisor.children[name].pid == self._described.pids[name]:

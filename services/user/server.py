@@ -89,8 +89,10 @@ class UserServer:
     async def stop(self) -> None:
         """Lets calls in flight finish within the grace time, then closes everything."""
         self._parts.directory.end_watches()
-        await self._parts.server.stop()
-        await self._started.aclose()
+        try:
+            await self._parts.server.stop()
+        finally:
+            await self._started.aclose()
 
     async def _forget(self) -> None:
         """Forgets old request ids, every hour."""

@@ -234,6 +234,21 @@ def test_without_any_instance_it_says_how_to_make_one(tmp_path: Path) -> None:
     assert b"https://" not in output
 
 
+def test_a_reader_of_the_block_that_goes_away_stops_nothing(tmp_path: Path) -> None:
+    ready_file = tmp_path / "ready.json"
+    options = ("--port", "0", "--tls-port", "0", "--grpc-port", "0", "--ready-file", ready_file)
+    with subprocess.Popen(
+        command("up", "--dev", "--data-dir", tmp_path / "data", *options), stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        wait_until(lambda: ready_file.exists() or process.poll() is not None)
+        ready = json.loads(ready_file.read_text())
+        os.kill(ready["pids"]["gateway"], signal.SIGKILL)
+        wait_until(lambda: json.loads(ready_file.read_text())["pids"] != ready["pids"])
+        assert stop(process) == 0
+
+
 @pytest.mark.slow  # waits until the start is hopeless
 def test_a_child_that_cannot_start_ends_everything_and_shows_its_log(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
