@@ -1,19 +1,7 @@
 """Runs the media service: `python -m services.media`."""
 
-import asyncio
-
-from services.common import process
-from services.common.settings import Settings
+from services.common import service
 from services.media.server import build_server
 
-
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Serves until the event is set."""
-    server = build_server(settings)
-    await server.start(settings.media_address)
-    await stop.wait()
-    await server.stop()
-
-
 if __name__ == "__main__":
-    process.run("media", serve)
+    service.run("media", build_server, lambda settings: settings.media_address)

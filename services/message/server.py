@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-import grpc
 from roomline.v1 import (
     access_service_pb2_grpc,
     cursor_service_pb2_grpc,
@@ -23,10 +20,10 @@ from services.common.credentials import CredentialsCopy
 from services.common.ids import Clock, Uuid7, wall_clock
 from services.common.interceptors import Interceptors
 from services.common.server import ServiceServer
+from services.common.service import Service, background, stored
 from services.common.service_folder import ServiceFolder
 from services.common.settings import Settings
-from services.common.sqlite import Database, migrate
-from services.common.tasks import cancel
+from services.common.sqlite import Database
 from services.common.tokens import SERVICE_ISSUER, ServiceTokens, TokenVerifier
 from services.message import sqlite_access, sqlite_cursors, sqlite_members, sqlite_messages, sqlite_purges, sqlite_rooms
 from services.message.access_servicer import AccessServicer, LocalAuthorizer
@@ -39,59 +36,7 @@ from services.message.users import Users
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """What the server starts and stops."""
-
-    folder: ServiceFolder
-    database: Database
-    maintenance: Maintenance
-    credentials: CredentialsCopy
-    user_channel: grpc.aio.Channel
-    server: ServiceServer
-
-
-class MessageServer:
-    """A message service; see `build_server`."""
-
-    def __init__(self, parts: _Parts) -> None:
-        self._parts = parts
-        self._started = contextlib.AsyncExitStack()
-
-    @property
-    def port(self) -> int:
-        """Where it listens, once started."""
-        return self._parts.server.port
-
-    async def start(self, address: str) -> None:
-        """Opens the store and listens at `host:port`; port 0 picks a free one. No other service needs to be up.
-
-        Raises RuntimeError if the port is taken or another process works on the data folder.
-        """
-        parts = self._parts
-        async with contextlib.AsyncExitStack() as started:
-            await asyncio.to_thread(parts.folder.open)
-            started.callback(parts.folder.close)
-            await asyncio.to_thread(migrate, parts.folder.database, MIGRATIONS)
-            await parts.database.open()
-            started.push_async_callback(parts.database.close)
-            started.push_async_callback(parts.user_channel.close)
-            for work in (parts.maintenance.run(), parts.credentials.watch()):
-                started.push_async_callback(cancel, asyncio.create_task(work))
-            await parts.server.start(address)
-            self._started = started.pop_all()
-
-    async def stop(self) -> None:
-        """Lets calls in flight finish within the grace time, then closes everything."""
-        try:
-            await self._parts.server.stop()
-        finally:
-            await self._started.aclose()
-
-
-def build_server(
-    settings: Settings, clock: Clock = wall_clock, new_id: Callable[[], str] | None = None
-) -> MessageServer:
+def build_server(settings: Settings, clock: Clock = wall_clock, new_id: Callable[[], str] | None = None) -> Service:
     """Wires a message service, to be called inside a running loop. `new_id` makes UUIDv7.
 
     Raises ValueError if the service secret is empty.
@@ -127,4 +72,10 @@ def build_server(
         CursorServicer(cursors, members, users, clock), cursor_service_pb2_grpc.add_CursorServiceServicer_to_server
     )
     server.add(AccessServicer(access, users), access_service_pb2_grpc.add_AccessServiceServicer_to_server)
-    return MessageServer(_Parts(folder, database, maintenance, credentials, user_channel, server))
+    resources: list[AbstractAsyncContextManager[object]] = [
+        stored(folder, database, MIGRATIONS),
+        user_channel,
+        background(credentials.watch),
+        background(maintenance.run),
+    ]
+    return Service(server, resources)

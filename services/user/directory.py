@@ -5,7 +5,7 @@ They change with the store: whoever writes to instances or keys does it through 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.instance_service_pb2 import InstanceCredentials, WatchCredentialsResponse
@@ -39,7 +39,7 @@ class _Watcher:
 
 
 class Directory:
-    """A `Credentials` that has everything. `load` comes first."""
+    """A `Credentials` that has everything, for the time that it is entered."""
 
     def __init__(self, store: InstanceStore, clock: Clock) -> None:
         self._store = store
@@ -52,10 +52,15 @@ class Directory:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ended = False
 
-    async def load(self) -> None:
+    async def __aenter__(self) -> Self:
         """Takes everything from the store."""
         for credentials in await self._store.all_credentials():
             self._put(credentials.instance.id, credentials)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Waits for changes that nobody waits for any more."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def get(self, instance_id: str) -> InstanceCredentials | None:
         """See `Credentials`; without keys that have ended."""
@@ -105,10 +110,6 @@ class Directory:
         self._ended = True
         for watcher in self._watchers:
             watcher.wake.set()
-
-    async def settled(self) -> None:
-        """Waits for changes that nobody waits for any more."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _news(self, instance_ids: list[str]) -> WatchCredentialsResponse:
         news = WatchCredentialsResponse()

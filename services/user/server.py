@@ -1,12 +1,10 @@
 """The user service, wired."""
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-import grpc
 import structlog
 from roomline.v1.access_service_pb2_grpc import AccessServiceStub
 from roomline.v1.instance_service_pb2_grpc import add_InstanceServiceServicer_to_server
@@ -20,10 +18,10 @@ from services.common.channels import connect
 from services.common.ids import MICROSECONDS, Clock, Uuid7, wall_clock
 from services.common.interceptors import Interceptors
 from services.common.server import ServiceServer
+from services.common.service import Service, background, stored
 from services.common.service_folder import ServiceFolder
 from services.common.settings import Settings
-from services.common.sqlite import Database, migrate
-from services.common.tasks import cancel
+from services.common.sqlite import Database
 from services.common.tokens import SERVICE_ISSUER, ServiceTokens, TokenVerifier
 from services.user.deletions import Backoff, Deletions, Purges
 from services.user.directory import Directory
@@ -39,77 +37,12 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 FORGET_SECONDS = 3600
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """What the server starts and stops."""
-
-    folder: ServiceFolder
-    database: Database
-    directory: Directory
-    deletions: Deletions
-    channels: Sequence[grpc.aio.Channel]
-    server: ServiceServer
-    clock: Clock
-    idempotency_hours: int
-
-
-class UserServer:
-    """A user service; see `build_server`."""
-
-    def __init__(self, parts: _Parts) -> None:
-        self._parts = parts
-        self._started = contextlib.AsyncExitStack()
-
-    @property
-    def port(self) -> int:
-        """Where it listens, once started."""
-        return self._parts.server.port
-
-    async def start(self, address: str) -> None:
-        """Opens the store and listens at `host:port`; port 0 picks a free one. No other service needs to be up.
-
-        Raises RuntimeError if the port is taken or another process works on the data folder.
-        """
-        parts = self._parts
-        async with contextlib.AsyncExitStack() as started:
-            await asyncio.to_thread(parts.folder.open)
-            started.callback(parts.folder.close)
-            await asyncio.to_thread(migrate, parts.folder.database, MIGRATIONS)
-            await parts.database.open()
-            started.push_async_callback(parts.database.close)
-            await parts.directory.load()
-            started.push_async_callback(parts.directory.settled)
-            for channel in parts.channels:
-                started.push_async_callback(channel.close)
-            for work in (parts.deletions.run(), self._forget()):
-                started.push_async_callback(cancel, asyncio.create_task(work))
-            await parts.server.start(address)
-            self._started = started.pop_all()
-
-    async def stop(self) -> None:
-        """Lets calls in flight finish within the grace time, then closes everything."""
-        self._parts.directory.end_watches()
-        try:
-            await self._parts.server.stop()
-        finally:
-            await self._started.aclose()
-
-    async def _forget(self) -> None:
-        """Forgets old request ids, every hour."""
-        while True:
-            try:
-                await idempotency.forget(self._parts.database, self._parts.clock, self._parts.idempotency_hours)
-            except Exception as error:
-                log.error("request_ids_not_forgotten", exc_info=error)
-            await asyncio.sleep(FORGET_SECONDS)
-
-
 def build_server(
     settings: Settings,
     clock: Clock = wall_clock,
     new_id: Callable[[], str] | None = None,
     backoff: Backoff | None = None,
-) -> UserServer:
+) -> Service:
     """Wires a user service, to be called inside a running loop. `new_id` makes UUIDv7.
 
     An empty `media_address` means that there is no media service. Raises ValueError if a secret is empty.
@@ -142,7 +75,23 @@ def build_server(
         InstanceServicer(instances, directory, deletions, cluster=settings.cluster, clock=clock, new_id=new_id),
         add_InstanceServiceServicer_to_server,
     )
-    channels = [channel for channel in (message, media) if channel]
-    return UserServer(
-        _Parts(folder, database, directory, deletions, channels, server, clock, settings.idempotency_hours)
-    )
+    resources: list[AbstractAsyncContextManager[object]] = [
+        stored(folder, database, MIGRATIONS),
+        directory,
+        message,
+        background(deletions.run),
+        background(lambda: _forget(database, clock, settings.idempotency_hours)),
+    ]
+    if media is not None:
+        resources.append(media)
+    return Service(server, resources, before_stop=directory.end_watches)
+
+
+async def _forget(database: Database, clock: Clock, hours: int) -> None:
+    """Forgets old request ids, every hour."""
+    while True:
+        try:
+            await idempotency.forget(database, clock, hours)
+        except Exception as error:
+            log.error("request_ids_not_forgotten", exc_info=error)
+        await asyncio.sleep(FORGET_SECONDS)

@@ -24,11 +24,10 @@ from roomline.v1.instance_service_pb2 import CreateInstanceRequest
 from roomline.v1.user_service_pb2 import BatchCreateUsersRequest, NewUser
 
 from services.common.channels import connect
+from services.common.service import Service
 from services.common.settings import Settings
 from services.common.tokens import OPERATOR_ISSUER, SERVICE_ISSUER, ServiceTokens, user_token
-from services.message.server import MessageServer
 from services.message.server import build_server as build_message_server
-from services.user.server import UserServer
 from services.user.server import build_server as build_user_server
 from tests.support.ports import free_port
 
@@ -52,8 +51,8 @@ class Cluster:
     """Stubs of running services, and tokens to call them with."""
 
     settings: Settings
-    user_server: UserServer
-    message_server: MessageServer
+    user_server: Service
+    message_server: Service
     user_channel: grpc.aio.Channel
     message_channel: grpc.aio.Channel
     users: UserServiceAsyncStub

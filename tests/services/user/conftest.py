@@ -34,10 +34,11 @@ from services.common.credentials import CredentialsCopy
 from services.common.ids import MICROSECONDS, Uuid7
 from services.common.interceptors import Context, Interceptors
 from services.common.server import ServiceServer
+from services.common.service import Service
 from services.common.settings import Settings
 from services.common.tokens import OPERATOR_ISSUER, SERVICE_ISSUER, ServiceTokens, TokenVerifier, user_token
 from services.user.deletions import Backoff
-from services.user.server import UserServer, build_server
+from services.user.server import build_server
 from tests.support.clock import ManualClock
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class House:
     settings: Settings
     clock: ManualClock
     backend: Backend
-    server: UserServer = field(init=False)
+    server: Service = field(init=False)
     channel: grpc.aio.Channel = field(init=False)
     users: UserServiceAsyncStub = field(init=False)
     instances: InstanceServiceAsyncStub = field(init=False)

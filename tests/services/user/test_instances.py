@@ -215,7 +215,7 @@ async def test_a_large_snapshot_comes_in_pieces(house: House, monkeypatch: pytes
 async def test_a_stopping_server_ends_watches_without_delay(house: House, tenant: Tenant) -> None:
     async with watching(house) as watch:
         await snapshot(watch)
-        house.server._parts.directory.end_watches()
+        house.server._before_stop()
         with refuses("SHUTTING_DOWN"):
             await next_news(watch)
 
