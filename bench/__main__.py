@@ -15,6 +15,9 @@ from bench.report import Section
 
 DISK = Path("/var/tmp")  # noqa: S108 - the folder for temporary files that must not be in memory
 
+FILE_WIDTH = 120
+"""Of a table that goes to a file."""
+
 
 class Part(StrEnum):
     """One of the benchmarks."""
@@ -38,6 +41,8 @@ def main(
     `store` appends to the message store. Less than three minutes in all, on loopback only.
     """
     console, progress = Console(), Console(stderr=True)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
 
     def say(text: str) -> None:
         progress.print(f"{text} …", style="dim", highlight=False)

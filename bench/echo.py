@@ -4,6 +4,7 @@ Prints its port, and ends when its standard input does.
 """
 
 import asyncio
+import signal
 import sys
 from typing import Any
 
@@ -14,6 +15,7 @@ from roomline.v1 import pipe_service_pb2_grpc
 from services.common.pipe.servicer import PipeServicer
 
 SERVICE, METHOD = "bench.Echo", "Echo"
+GRACE_SECONDS = 1.0
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -39,8 +41,9 @@ async def _serve() -> None:
     await server.start()
     print(port, flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await server.stop(0)
+    await server.stop(GRACE_SECONDS)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     uvloop.run(_serve())

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from itertools import cycle
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import uvloop
 
@@ -82,8 +84,7 @@ class _Connection(asyncio.Protocol):
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own has no such base class
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the signature is asyncio's
         if self._round is not None:
@@ -147,16 +148,21 @@ async def _run(connections: Sequence[_Connection], seconds: float) -> Outcome:
     )
 
 
+def _same(connection: _Connection) -> _Connection:
+    return connection
+
+
 async def _serve(plan: Plan) -> None:
     loop = asyncio.get_running_loop()
     connections = []
     for requests in plan["requests"]:
-        own = [request.encode("latin-1") for request in requests]
-        _, connection = await loop.create_connection(lambda own=own: _Connection(own), plan["host"], plan["port"])
+        connection = _Connection([request.encode("latin-1") for request in requests])
+        await loop.create_connection(partial(_same, connection), plan["host"], plan["port"])
         connections.append(connection)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         print(json.dumps(await _run(connections, float(line))), flush=True)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     uvloop.run(_serve(json.loads(sys.stdin.readline())))

@@ -52,8 +52,4 @@ def connected(plan: Plan) -> Iterator[Load]:
             load.begin(plan)
             yield load
         finally:
-            process.stdin.close()
-            try:
-                process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.terminate()

@@ -3,10 +3,10 @@
 import os
 import platform
 import sqlite3
+from importlib.metadata import version
 from pathlib import Path
 
 import grpc
-import uvloop
 
 
 def describe(folder: Path) -> str:
@@ -14,7 +14,8 @@ def describe(folder: Path) -> str:
     cores = len(os.sched_getaffinity(0))
     return (
         f"{cores} cores ({_processor()}), Linux {platform.release()}, Python {platform.python_version()}, "
-        f"grpcio {grpc.__version__}, uvloop {uvloop.__version__}, SQLite {sqlite3.sqlite_version} on {_file_system(folder)}"
+        f"grpcio {grpc.__version__}, uvloop {version('uvloop')}, "
+        f"SQLite {sqlite3.sqlite_version} on {_file_system(folder)}"
     )
 
 

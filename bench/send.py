@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from bench.cpu import Reading
 from bench.generator import Outcome
@@ -18,6 +19,8 @@ from bench.servers import Target, running_target
 FLOOR = 2.0
 GOAL = 2.5
 WARM_UP_SECONDS = 1.5
+
+_PROCESSES = ("gateway", "message", "user")
 
 
 class LostError(Exception):
@@ -61,11 +64,27 @@ class _Side:
             for used, outcome in zip(self.used, self.outcomes, strict=True)
         )
 
+    def server_cpu(self) -> list[float]:
+        """CPU seconds per send of all processes together, by round."""
+        return [
+            sum(used.processes.values()) / len(outcome["ids"])
+            for used, outcome in zip(self.used, self.outcomes, strict=True)
+        ]
+
     def generator_cpu(self) -> float:
         return statistics.median(outcome["cpu_seconds"] / len(outcome["ids"]) for outcome in self.outcomes)
 
-    def latency(self, quantile: str) -> float:
-        return statistics.median(outcome["p50" if quantile == "p50" else "p99"] for outcome in self.outcomes)
+    def own_seconds(self) -> float:
+        """CPU seconds of the server and the generator, in all rounds."""
+        server = sum(sum(used.processes.values()) for used in self.used)
+        return server + sum(outcome["cpu_seconds"] for outcome in self.outcomes)
+
+    def cores(self) -> float:
+        """How many cores server and generator used on average."""
+        return self.own_seconds() / sum(outcome["seconds"] for outcome in self.outcomes)
+
+    def latency(self, quantile: Literal["p50", "p99"]) -> float:
+        return statistics.median(outcome[quantile] for outcome in self.outcomes)
 
     def check(self) -> None:
         """Raises LostError unless what is stored is what was acknowledged: all of it, once, and nothing else."""
@@ -99,18 +118,17 @@ def measure(folder: Path, rounds: int, seconds: float, connections: int, say: Ca
 
 def _section(piped: _Side, plain: _Side, connections: int) -> Section:
     ratios = [one / other for one, other in zip(piped.rates, plain.rates, strict=True)]
-    verdict = _verdict(statistics.median(ratios))
-    return Section(
-        f"Durable sends through the gateway, {connections} keep-alive connections",
-        ("", "sends/s", "p50 ms", "p99 ms", "gateway µs", "message µs", "user µs", "together µs", "generator µs"),
-        [_row(side) for side in (piped, plain)],
-        (
-            f"Pipe against plain gRPC: {ratio(ratios)} times the sends per second; {verdict}.",
-            "µs are of CPU per send. All numbers are medians of the rounds; ratios are of neighbouring rounds.",
-            f"Checked: the {len(piped.ids) + len(plain.ids):,} acknowledged messages were stored, each once, no other.",
-            f"Other processes used {_others(piped, plain):.0%} of the machine's busy time meanwhile.",
-        ),
+    cpu = [other / one for one, other in zip(piped.server_cpu(), plain.server_cpu(), strict=True)]
+    notes = (
+        f"Pipe against plain gRPC: {ratio(ratios)} times the sends per second; {_verdict(statistics.median(ratios))}.",
+        f"Plain gRPC takes {ratio(cpu)} times the CPU per send.",
+        "µs are of CPU per send; load is the generator. Cores: how many were busy with all of it.",
+        f"Other processes kept {_others(piped, plain):.2f} cores busy meanwhile.",
+        f"Checked: the {len(piped.ids) + len(plain.ids):,} acknowledged messages were stored, each once, no other.",
     )
+    columns = ("", "sends/s", "p50 ms", "p99 ms", *(f"{name} µs" for name in _PROCESSES), "sum µs", "load µs", "cores")
+    title = f"Durable sends through the gateway, {connections} keep-alive connections"
+    return Section(title, columns, [_row(side) for side in (piped, plain)], notes)
 
 
 def _verdict(median: float) -> str:
@@ -120,7 +138,7 @@ def _verdict(median: float) -> str:
 
 
 def _row(side: _Side) -> tuple[str, ...]:
-    parts = [side.cpu(process) for process in ("gateway", "message", "user")]
+    parts = [side.cpu(process) for process in _PROCESSES]
     return (
         side.target.name,
         rate(statistics.median(side.rates)),
@@ -129,12 +147,12 @@ def _row(side: _Side) -> tuple[str, ...]:
         *(micros(part) for part in parts),
         micros(sum(parts)),
         micros(side.generator_cpu()),
+        f"{side.cores():.2f}",
     )
 
 
 def _others(*sides: _Side) -> float:
-    """The share of the machine's busy time that is neither the measured server's nor the generator's."""
+    """How many cores other processes used on average; what the hypervisor took counts too."""
     busy = sum(used.machine for side in sides for used in side.used)
-    own = sum(sum(used.processes.values()) for side in sides for used in side.used)
-    own += sum(outcome["cpu_seconds"] for side in sides for outcome in side.outcomes)
-    return max(busy - own, 0.0) / busy
+    own = sum(side.own_seconds() for side in sides)
+    return max(busy - own, 0.0) / sum(outcome["seconds"] for side in sides for outcome in side.outcomes)

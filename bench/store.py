@@ -60,7 +60,9 @@ async def _measure(path: Path, rounds: int, seconds: float, say: Callable[[str],
     try:
         new_id = Uuid7(wall_clock)
         room = CreateRoomRequest(id=_ROOM, name=_ROOM)
-        await SqliteRooms(database, wall_clock, new_id).create(_CALLER, _CALLER.user_id, room, [], wall_clock())
+        await SqliteRooms(database, wall_clock, new_id).create(
+            _CALLER, _CALLER.user_id, room, [_CALLER.user_id], wall_clock()
+        )
         messages = SqliteMessages(database, wall_clock, new_id)
         measured: dict[int, list[_Round]] = {number: [] for number in IN_FLIGHT}
         await _run(messages, new_id, WARM_UP_SECONDS, IN_FLIGHT[-1])

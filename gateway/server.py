@@ -68,7 +68,7 @@ class Gateway:
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Runs the gateway until the event is set."""
     addresses = {"user": settings.user_address, "message": settings.message_address}
-    channels = {name: connect(address, settings) for name, address in addresses.items()}
+    channels = {name: connect(address, settings, name) for name, address in addresses.items()}
     plain = {name: grpc.aio.insecure_channel(address) for name, address in addresses.items()}
     gateway = Gateway(settings, build_app(settings, channels["user"], channels["message"], Health(plain)))
     await gateway.start()

@@ -4,12 +4,30 @@ import grpc
 
 from services.common.pipe.channel import PipeChannel
 from services.common.pipe.limits import RECONNECT_OPTIONS
-from services.common.server import CHANNEL_OPTIONS
+from services.common.server import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
 from services.common.settings import Settings
 
+KEEPALIVE_SECONDS = 20.0
+"""How long a connection with calls in progress may be silent before it is asked for a sign of life: the stream of
+credentials is silent while no key changes, and a peer whose machine is gone says nothing either. Not below
+`server.MIN_PING_SECONDS`."""
+KEEPALIVE_TIMEOUT_SECONDS = 10.0
+"""How long the sign of life may take."""
 
-def connect(address: str, settings: Settings) -> grpc.aio.Channel:
-    """A channel to `host:port` for generated stubs. Connects when it is first used; close it when done."""
+
+def connect(address: str, settings: Settings, service: str = "backend") -> grpc.aio.Channel:
+    """A channel to `host:port` for generated stubs. Connects when it is first used; close it when done.
+
+    `service` is what errors, which callers see, call the server.
+    """
+    options = (
+        ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
+        ("grpc.max_send_message_length", MAX_REQUEST_BYTES),
+        ("grpc.keepalive_time_ms", int(KEEPALIVE_SECONDS * 1000)),
+        ("grpc.keepalive_timeout_ms", int(KEEPALIVE_TIMEOUT_SECONDS * 1000)),
+        ("grpc.keepalive_permit_without_calls", 0),
+        ("grpc.http2.max_pings_without_data", 0),  # as many as it takes
+    )
     if settings.pipe:
-        return PipeChannel(address, options=CHANNEL_OPTIONS)
-    return grpc.aio.insecure_channel(address, options=(*CHANNEL_OPTIONS, *RECONNECT_OPTIONS))
+        return PipeChannel(address, service=service, options=options)
+    return grpc.aio.insecure_channel(address, options=(*options, *RECONNECT_OPTIONS))

@@ -54,8 +54,6 @@ class CredentialsCopy:
         self._next_version = 1
         self._unknown: dict[str, float] = {}
         self._asking: dict[str, asyncio.Task[InstanceCredentials | None]] = {}
-        self.complete = asyncio.Event()
-        """Set once the copy has everything."""
 
     async def get(self, instance_id: str) -> InstanceCredentials | None:
         """See `Credentials`. Raises SERVICE_UNAVAILABLE if the user service must be asked and does not answer."""
@@ -83,6 +81,8 @@ class CredentialsCopy:
                 await self._watch_once()
             except grpc.aio.AioRpcError as error:
                 log.warning("credentials_stream_lost", code=error.code().name, details=error.details())
+            except Exception as error:  # a copy that nobody keeps current would take revoked keys for ever
+                log.error("credentials_watch_failed", exc_info=error)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _watch_once(self) -> None:
@@ -101,9 +101,9 @@ class CredentialsCopy:
                 snapshot = False
                 for gone in self._known.keys() - seen:
                     self._drop(gone)
-                self.complete.set()
 
     async def _ask(self, instance_id: str) -> InstanceCredentials | None:
+        before = self.version(instance_id)
         try:
             answer = await self._stub.GetCredentials(
                 GetCredentialsRequest(instance_id=instance_id), metadata=self._tokens.metadata(), timeout=5
@@ -114,9 +114,13 @@ class CredentialsCopy:
                 ErrorReason.ERROR_REASON_INSTANCE_NOT_FOUND,
                 ErrorReason.ERROR_REASON_FIELD_INVALID,
             ):
+                if self.version(instance_id) != before:
+                    return self._known.get(instance_id)
                 self._remember_unknown(instance_id)
                 return None
             raise reraise(error) from error
+        if self.version(instance_id) != before:
+            return self._known.get(instance_id)  # what the watch has brought meanwhile is newer than the answer
         self._put(answer.credentials)
         return answer.credentials
 

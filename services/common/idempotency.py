@@ -39,6 +39,27 @@ def request_key(caller: Caller, request: Any) -> RequestKey | None:
     return RequestKey(caller.instance_id, caller.user_id, request.request_id, digest.digest())
 
 
+def _first_answer(connection: sqlite3.Connection, key: RequestKey, response_class: type[M]) -> M | None:
+    row = connection.execute(
+        "SELECT fingerprint, response FROM requests WHERE instance_id = ? AND actor = ? AND request_id = ?", key[:3]
+    ).fetchone()
+    if row is None:
+        return None
+    if row[0] != key.fingerprint:
+        raise RoomlineError(ErrorReason.ERROR_REASON_REQUEST_ID_REUSED)
+    return response_class.FromString(row[1])
+
+
+async def recall(database: Database, key: RequestKey | None, response_class: type[M]) -> M | None:
+    """The first answer to this request, if it was carried out before. Raises REQUEST_ID_REUSED.
+
+    For handlers that ask another service before they write: a repeated call needs no second answer from there.
+    """
+    if key is None:
+        return None
+    return await database.read(lambda connection: _first_answer(connection, key, response_class))
+
+
 def remembered(key: RequestKey | None, response_class: type[M], clock: Clock, work: Work[M]) -> Work[M]:
     """The work, carried out once per key: repeated, it returns the first answer. Raises REQUEST_ID_REUSED.
 
@@ -48,14 +69,9 @@ def remembered(key: RequestKey | None, response_class: type[M], clock: Clock, wo
         return work
 
     def run(connection: sqlite3.Connection) -> M:
-        row = connection.execute(
-            "SELECT fingerprint, response FROM requests WHERE instance_id = ? AND actor = ? AND request_id = ?",
-            key[:3],
-        ).fetchone()
-        if row is not None:
-            if row[0] != key.fingerprint:
-                raise RoomlineError(ErrorReason.ERROR_REASON_REQUEST_ID_REUSED)
-            return response_class.FromString(row[1])
+        first = _first_answer(connection, key, response_class)
+        if first is not None:
+            return first
         response = work(connection)
         connection.execute(
             "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?)", (*key, response.SerializeToString(), clock())

@@ -7,8 +7,10 @@ reason like any other mistake.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, NoReturn, Protocol
 
 import grpc
@@ -19,17 +21,22 @@ from google.protobuf.message import DecodeError, Message
 from roomline.v1 import options_pb2
 from roomline.v1.error_reason_pb2 import ErrorReason
 
-from services.common import rules
+from services.common import rules, telemetry
 from services.common.call import PUBLIC, Caller, Level, set_caller
-from services.common.errors import RoomlineError
+from services.common.errors import RoomlineError, reason_name
 from services.common.ids import Uuid7
 from services.common.tokens import TokenVerifier
 
 log = structlog.get_logger()
 
-REQUEST_ID_KEY = "x-request-id"
+REQUEST_ID_KEY = telemetry.REQUEST_ID_KEY
 INSTANCE_KEY = "roomline-instance"
 """Metadata: the instance that the caller believes its token to be of, such as the one in a URL's path."""
+
+MAX_REQUEST_ID = 128
+"""Characters of a request id that are taken over: it goes into the logs and into further calls."""
+MAX_METHOD = 256
+"""Characters of a method's name that are logged: whoever calls can make names up."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -83,25 +90,31 @@ class Interceptors:
             call.cancelled()
             raise
 
-    async def server_stream(self, method: ServedMethod, data: bytes, context: Context) -> AsyncIterator[bytes]:
-        """Runs a call that answers with a stream."""
+    async def server_stream(self, method: ServedMethod, data: bytes, context: Context) -> AsyncGenerator[bytes]:
+        """Runs a call that answers with a stream. Close it: that ends the handler."""
         call = _Call(method.name, context, self._new_id)
         try:
             request = await self._admit(method, data, call)
-            behavior: Callable[[Message, Context], AsyncIterator[Message]] = method.handler.unary_stream  # type: ignore[assignment]
-            async for response in behavior(request, context):
-                yield response.SerializeToString()
+            behavior: Callable[[Message, Context], AsyncGenerator[Message]] = method.handler.unary_stream  # type: ignore[assignment]
+            async with aclosing(behavior(request, context)) as responses:
+                async for response in responses:
+                    yield response.SerializeToString()
             call.ended()
         except Exception as error:  # noqa: BLE001 - every error becomes a status, in one place
             await call.failed(error)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             call.cancelled()
             raise
 
+    async def refuse(self, name: str, error: RoomlineError, context: Context) -> NoReturn:
+        """Refuses a call that has no handler."""
+        await _Call(name[:MAX_METHOD], context, self._new_id).failed(error)
+
     async def _admit(self, method: ServedMethod, data: bytes, call: _Call) -> Message:
         caller = PUBLIC
-        if method.level is not Level.PUBLIC:
-            caller = await self._verifier.verify(call.metadata.get("authorization"))
+        authorization = call.metadata.get("authorization")
+        if authorization is not None or method.level is not Level.PUBLIC:
+            caller = await self._verifier.verify(authorization)
             expected = call.metadata.get(INSTANCE_KEY)
             if expected is not None and expected != caller.instance_id:
                 raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_INVALID)
@@ -155,34 +168,42 @@ class _Call:
         self._started = time.perf_counter()
         self.caller = PUBLIC
         self.metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
-        self.request_id: str = self.metadata.get(REQUEST_ID_KEY) or ""
-        if not self.request_id:
-            self.request_id = new_id()
+        self.request_id: str = (self.metadata.get(REQUEST_ID_KEY) or new_id())[:MAX_REQUEST_ID]
+        telemetry.set_request_id(self.request_id)
 
     def ended(self) -> None:
-        self._log("OK")
+        if log.is_enabled_for(logging.DEBUG):  # asked first: for most calls, building the line would be for nothing
+            self._log(logging.DEBUG, "OK", "")
 
     def cancelled(self) -> None:
-        self._log("CANCELLED")
+        self._log(logging.INFO, "CANCELLED", "CANCELLED")
 
     async def failed(self, error: Exception) -> NoReturn:
         """Ends the call with the error's status."""
         if isinstance(error, grpc.aio.AbortError):
-            self._log(getattr(self._context.code(), "name", "ABORTED"))
+            self._log(logging.INFO, _code_name(self._context.code()), "")
             raise error
         if not isinstance(error, RoomlineError):
             log.error("handler_failed", method=self._name, request_id=self.request_id, exc_info=error)
             error = RoomlineError(ErrorReason.ERROR_REASON_INTERNAL)
-        self._log(error.code.name)
+        self._log(logging.INFO, error.code.name, reason_name(error.reason))
         await self._context.abort(error.code, error.message, error.trailing_metadata())
 
-    def _log(self, code: str) -> None:
-        log.debug(
+    def _log(self, level: int, code: str, reason: str) -> None:
+        """Says how the call ended. The error's text is left out: it may quote what the caller sent."""
+        log.log(
+            level,
             "call",
             method=self._name,
             code=code,
+            reason=reason,
             request_id=self.request_id,
             instance=self.caller.instance_id,
-            level=self.caller.level.name,
+            caller=self.caller.level.name.lower(),
             ms=round((time.perf_counter() - self._started) * 1000, 3),
         )
+
+
+def _code_name(code: Any) -> str:
+    """The name of a status code as a context has it: an enum value, its number or None."""
+    return next((known.name for known in grpc.StatusCode if code in (known, known.value[0])), "UNKNOWN")

@@ -23,6 +23,12 @@ def check_batch(caller: Caller, count: int, field: str) -> None:
         raise invalid(field, f"at most {limit} items")
 
 
+def check_members(caller: Caller, count: int) -> None:
+    """Raises QUOTA_EXCEEDED if a room would have more members than the instance allows."""
+    if count > caller.limits.room_members:
+        raise RoomlineError(ErrorReason.ERROR_REASON_QUOTA_EXCEEDED, quota="room members")
+
+
 def check_message_size(caller: Caller, size: int) -> None:
     """Raises MESSAGE_TOO_LARGE if a message has more bytes of content than the instance allows."""
     limit = caller.limits.message_bytes

@@ -9,8 +9,9 @@ from functools import cache
 from typing import Any
 
 from google.protobuf import struct_pb2
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from roomline.v1 import options_pb2
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.options_pb2 import FieldRule
@@ -18,6 +19,8 @@ from roomline.v1.options_pb2 import FieldRule
 from services.common.errors import RoomlineError
 
 _Check = Callable[[Any, str], None]
+_SECONDS = range(-62_135_596_800, 253_402_300_800)
+_NANOS = range(1_000_000_000)
 _STRUCTS = {struct_pb2.Struct.DESCRIPTOR.full_name, struct_pb2.Value.DESCRIPTOR.full_name}
 
 
@@ -94,6 +97,8 @@ def _singular(field: FieldDescriptor, rule: FieldRule, item: _Check | None) -> _
 def _item_check(field: FieldDescriptor, rule: FieldRule) -> _Check | None:
     if field.message_type is not None:
         return _message_check(field.message_type, rule)
+    if field.enum_type is not None:
+        return _enum_check(field.enum_type)
     if field.type == FieldDescriptor.TYPE_STRING:
         return _string_check(rule)
     if field.type == FieldDescriptor.TYPE_BYTES and rule.max_bytes:
@@ -129,6 +134,22 @@ def _string_check(rule: FieldRule) -> _Check | None:
     return run
 
 
+def _enum_check(descriptor: EnumDescriptor) -> _Check:
+    known = frozenset(descriptor.values_by_number)
+
+    def run(value: int, path: str) -> None:
+        if value not in known:
+            raise invalid(path, f"a {descriptor.name}")
+
+    return run
+
+
+def _timestamp_check(value: Timestamp, path: str) -> None:
+    """What RFC 3339 can say, as `Timestamp` demands."""
+    if value.seconds not in _SECONDS or value.nanos not in _NANOS:
+        raise invalid(path, "a time between the years 1 and 9999")
+
+
 def _number_check(rule: FieldRule) -> _Check:
     def run(value: int, path: str) -> None:
         if rule.HasField("minimum") and value < rule.minimum:
@@ -143,7 +164,9 @@ def _message_check(descriptor: Descriptor, rule: FieldRule) -> _Check | None:
     parts: list[_Check] = []
     if rule.max_bytes:
         parts.append(_size_check(rule.max_bytes, lambda value: int(value.ByteSize())))
-    if descriptor.full_name in _STRUCTS:
+    if descriptor.full_name == Timestamp.DESCRIPTOR.full_name:
+        parts.append(_timestamp_check)
+    elif descriptor.full_name in _STRUCTS:
         if rule.max_depth:
             parts.append(_depth_check(rule.max_depth))
     else:

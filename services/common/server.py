@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from roomline.v1 import pipe_service_pb2, pipe_service_pb2_grpc
 from roomline.v1.error_reason_pb2 import ErrorReason
 
 from services.common import contract
 from services.common.errors import RoomlineError
 from services.common.interceptors import Context, Interceptors, ServedMethod
-from services.common.pipe.servicer import PipeServicer
+from services.common.pipe.servicer import PIPE_SERVICE, PipeServicer, add_pipe
 
 if TYPE_CHECKING:
     from services.common.settings import Settings
 
 log = structlog.get_logger()
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""The largest gRPC message, both ways: a page of 100 of the largest messages fits."""
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+"""The largest request. gRPC itself refuses a larger one, RESOURCE_EXHAUSTED: it would be held and parsed before anybody
+has looked at its token."""
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+"""The largest response; a caller asks for less, such as a smaller page, if it is refused. Ours accept as much."""
+MAX_CONCURRENT_CALLS = 1024
+"""How many plain calls a connection may have in progress; gRPC has further ones wait at the caller."""
+MIN_PING_SECONDS = 10
+"""How often a caller may ask for a sign of life while nothing else is sent. gRPC's own five minutes are too long to
+notice a peer that is gone."""
 
-CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+_SERVER_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    ("grpc.max_send_message_length", MAX_RESPONSE_BYTES),
+    ("grpc.max_metadata_size", 64 * 1024),
+    ("grpc.max_concurrent_streams", MAX_CONCURRENT_CALLS),
+    ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_SECONDS * 1000),
+    ("grpc.http2.max_ping_strikes", 2),
 )
-_SERVER_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.max_metadata_size", 64 * 1024))
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,12 +69,15 @@ class Handlers:
     def add_registered_method_handlers(
         self, service: str, handlers: dict[str, grpc.RpcMethodHandler[Any, Any]]
     ) -> None:
-        """Called by generated code."""
+        """Called by generated code. Raises TypeError for a method that takes a stream: nothing runs those yet."""
         self.services.append(service)
         for name, handler in handlers.items():
             method = ServedMethod(contract.METHODS[f"/{service}/{name}"], handler)
-            if not getattr(_behavior(handler), "not_served", False):
-                self.methods[method.name] = method
+            if _is_left_out(handler):
+                continue
+            if handler.request_streaming:
+                raise TypeError(f"{method.name} takes a stream of requests, which the interceptors cannot run")
+            self.methods[method.name] = method
 
 
 class ServiceServer(grpc.GenericRpcHandler):
@@ -74,7 +89,7 @@ class ServiceServer(grpc.GenericRpcHandler):
         self._handlers = Handlers()
         self._health = health.aio.HealthServicer()
         self._pipe = PipeServicer(
-            self, max_in_flight=settings.pipe_calls_in_flight, max_message_bytes=MAX_MESSAGE_BYTES
+            self, max_in_flight=settings.pipe_calls_in_flight, max_message_bytes=MAX_RESPONSE_BYTES
         )
         # Shared only with a supervisor's reservation: else a taken port would be shared with whoever listens there.
         self._server = grpc.aio.server(options=(*_SERVER_OPTIONS, ("grpc.so_reuseport", int(settings.ports_reserved))))
@@ -87,10 +102,9 @@ class ServiceServer(grpc.GenericRpcHandler):
 
     async def start(self, address: str) -> None:
         """Begins to listen at `host:port`; port 0 picks a free one. Raises RuntimeError if the port is taken."""
-        pipe_service_pb2_grpc.add_PipeServiceServicer_to_server(self._pipe, self._server)
+        add_pipe(self._pipe, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        pipe = pipe_service_pb2.DESCRIPTOR.services_by_name["PipeService"].full_name
-        names = [*self._handlers.services, pipe, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        names = [*self._handlers.services, PIPE_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(names, self._server)
         self._server.add_generic_rpc_handlers((self,))  # last: it takes every method that nobody else has
         self.port = self._server.add_insecure_port(address)
@@ -103,24 +117,37 @@ class ServiceServer(grpc.GenericRpcHandler):
         """Ends within the grace time: says so to health checks and pipes, lets calls in flight finish."""
         grace = self._settings.shutdown_grace_seconds
         await self._health.enter_graceful_shutdown()
-        await self._pipe.drain(grace)
-        await self._server.stop(grace)
+        # Together: one after the other would take up to twice the time, and the supervisor does not wait that long.
+        await asyncio.gather(self._pipe.drain(grace), self._server.stop(grace))
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         """Finds the handler of a plain gRPC call; for gRPC's own use."""
         name = handler_call_details.method
         method = self._handlers.methods.get(name)
         if method is None:
-            return _refusal(_unserved(name))
+            return self._refusal(name)
         return _plain(method, self._interceptors)
 
     async def unary(self, method: str, request: bytes, context: Context) -> bytes:
-        """Runs one unary call of the pipe."""
+        """Runs one unary call of the pipe.
+
+        A method that answers with a stream ends METHOD_UNKNOWN: there is no unary one of that name, and never will be.
+        """
         served = self._handlers.methods.get(method)
-        if served is None or served.handler.request_streaming or served.handler.response_streaming:
-            error = _unserved(method)
-            await context.abort(error.code, error.message, error.trailing_metadata())
+        if served is None:
+            await self._interceptors.refuse(method, _unserved(method), context)
+        if served.handler.response_streaming:
+            error = RoomlineError(ErrorReason.ERROR_REASON_METHOD_UNKNOWN, method=method)
+            await self._interceptors.refuse(method, error, context)
         return await self._interceptors.unary(served, request, context)
+
+    def _refusal(self, name: str) -> grpc.RpcMethodHandler[Any, Any]:
+        """A handler that fits calls of every shape, and refuses them."""
+
+        async def refuse(_requests: AsyncIterator[bytes], context: Context) -> None:
+            await self._interceptors.refuse(name, _unserved(name), context)
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 def _unserved(method: str) -> RoomlineError:
@@ -129,17 +156,21 @@ def _unserved(method: str) -> RoomlineError:
     return RoomlineError(ErrorReason.ERROR_REASON_METHOD_UNKNOWN, method=method)
 
 
-def _behavior(handler: grpc.RpcMethodHandler[Any, Any]) -> object:
-    return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+def _is_left_out(handler: grpc.RpcMethodHandler[Any, Any]) -> bool:
+    """Whether the servicer says so, or has nothing but the generated method of its base class."""
+    behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    return getattr(behavior, "not_served", False) or str(getattr(behavior, "__module__", "")).endswith("_pb2_grpc")
 
 
 def _plain(method: ServedMethod, interceptors: Interceptors) -> grpc.RpcMethodHandler[Any, Any]:
     """The handler of a plain gRPC call: bytes in, bytes out, through the same chain as a call of the pipe."""
     if method.handler.response_streaming:
 
-        async def stream(request: bytes, context: Context) -> AsyncIterator[bytes]:
-            async for response in interceptors.server_stream(method, request, context):
-                yield response
+        async def stream(request: bytes, context: Context) -> None:
+            # It writes, and does not yield: gRPC does not close a generator whose caller is gone.
+            async with aclosing(interceptors.server_stream(method, request, context)) as responses:
+                async for response in responses:
+                    await context.write(response)
 
         return grpc.unary_stream_rpc_method_handler(stream)
 
@@ -147,12 +178,3 @@ def _plain(method: ServedMethod, interceptors: Interceptors) -> grpc.RpcMethodHa
         return await interceptors.unary(method, request, context)
 
     return grpc.unary_unary_rpc_method_handler(unary)
-
-
-def _refusal(error: RoomlineError) -> grpc.RpcMethodHandler[Any, Any]:
-    """A handler that fits calls of every shape, and refuses them."""
-
-    async def refuse(_requests: AsyncIterator[bytes], context: Context) -> None:
-        await context.abort(error.code, error.message, error.trailing_metadata())
-
-    return grpc.stream_stream_rpc_method_handler(refuse)

@@ -29,8 +29,6 @@ class Settings(BaseSettings):
     """PEM file with the certificate chain."""
     tls_key: Path | None = None
     """PEM file with the certificate's key."""
-    public_url: str = ""
-    """Base URL that clients reach the gateway at, for URLs in answers. Empty: taken from the request."""
 
     cluster: str = Field("local", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     """The middle part of the locator of instances that are made from now on: a DNS label (spec §1.1)."""

@@ -33,6 +33,8 @@ _PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
     "PRAGMA cache_size=-65536",
+    "PRAGMA wal_autocheckpoint=4000",  # fewer, larger check points: each syncs the database file
+    "PRAGMA secure_delete=FAST",  # what is wiped does not stay behind in free space
 )
 
 
@@ -107,7 +109,7 @@ class Database:
 
         Work that raises is rolled back by itself and leaves the rest of its group alone. Once queued it runs, even if
         the caller is cancelled: whether it happened is then unknown to the caller, as with any lost reply.
-        Raises STORAGE_FULL if the disk is full.
+        Work may be run twice before it is committed; only its last run counts. Raises STORAGE_FULL if the disk is full.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((work, future))
@@ -140,43 +142,90 @@ class Database:
             if not self._waiting:
                 self._arrived.clear()
             works = [work for work, _ in batch]
-            # Shielded: a cancelled committer must not leave callers waiting for a commit that did happen.
-            outcomes = await asyncio.shield(self._writer.run(lambda connection: _commit(connection, works)))  # noqa: B023
-            for (_, future), (result, error) in zip(batch, outcomes, strict=True):
+            failure: Exception | None = None
+            try:
+                # Shielded: a cancelled committer must not leave callers waiting for a commit that did happen.
+                outcomes = await asyncio.shield(self._writer.run(lambda connection: _commit(connection, works)))  # noqa: B023
+            except Exception as error:  # noqa: BLE001 - the whole group failed: each of its callers is told
+                failure = error
+                outcomes = [(None, _refusal(error)) for _ in works]
+            for (_, future), (result, refused) in zip(batch, outcomes, strict=True):
                 if future.done():
                     continue
-                if error is None:
+                if refused is None:
                     future.set_result(result)
                 else:
-                    future.set_exception(error)
+                    future.set_exception(refused)
+            if failure is not None:
+                with contextlib.suppress(OSError):  # a log that nobody reads must not end all writing
+                    log.error("commit_failed", exc_info=failure)
 
 
 _Outcome = tuple[Any, Exception | None]
 
+_OF_THE_DATABASE = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+}
+"""Errors that no unit of work is to blame for: its whole group fails."""
+
+
+class _NeedsSavepointsError(Exception):
+    """A unit failed after it had changed something, and there is no savepoint to go back to."""
+
 
 def _commit(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list[_Outcome]:
+    """Commits the units together. Raises if none of them could be committed.
+
+    Units nearly always refuse before they change anything, so the first try does without savepoints; if one does not,
+    all of it is taken back and run again with them.
+    """
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            outcomes = [_run(connection, work) for work in works]
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-    except Exception as error:
-        log.error("commit_failed", exc_info=error)
-        return [(None, _as_error(error))] * len(works)
+        return _attempt(connection, works, _run_alone)
+    except _NeedsSavepointsError:
+        return _attempt(connection, works, _run_in_savepoint)
+
+
+def _attempt(
+    connection: sqlite3.Connection,
+    works: Sequence[Work[Any]],
+    run: Callable[[sqlite3.Connection, Work[Any]], _Outcome],
+) -> list[_Outcome]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        outcomes = [run(connection, work) for work in works]
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
     return outcomes
 
 
-def _run(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
+def _run_alone(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
+    changes = connection.total_changes
+    try:
+        return work(connection), None
+    except Exception as error:
+        _raise_if_of_the_database(connection, error)
+        if connection.total_changes != changes:
+            raise _NeedsSavepointsError from error
+        return None, error
+
+
+def _run_in_savepoint(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
     connection.execute("SAVEPOINT work")
     try:
         result = work(connection)
-    except sqlite3.OperationalError:
-        raise  # the disk, not the work: the whole group ends
     except Exception as error:  # noqa: BLE001 - handed to the caller of this work
+        _raise_if_of_the_database(connection, error)
         connection.execute("ROLLBACK TO work")
         connection.execute("RELEASE work")
         return None, error
@@ -184,7 +233,17 @@ def _run(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
     return result, None
 
 
-def _as_error(error: Exception) -> Exception:
-    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+def _raise_if_of_the_database(connection: sqlite3.Connection, error: Exception) -> None:
+    code = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.OperationalError) else None
+    if code in _OF_THE_DATABASE or not connection.in_transaction:
+        raise error
+
+
+def _refusal(error: Exception) -> RoomlineError:
+    """What each caller of a failed group is told; one of its own, since raising changes an exception."""
+    code = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.OperationalError) else None
+    if code == sqlite3.SQLITE_FULL:
         return RoomlineError(ErrorReason.ERROR_REASON_STORAGE_FULL)
-    return error
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return RoomlineError(ErrorReason.ERROR_REASON_SERVICE_UNAVAILABLE, service="database")
+    return RoomlineError(ErrorReason.ERROR_REASON_INTERNAL)

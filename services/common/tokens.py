@@ -20,6 +20,7 @@ from services.common.call import Caller, Level, effective_limits
 from services.common.credentials import Credentials
 from services.common.errors import RoomlineError
 from services.common.ids import MICROSECONDS
+from services.common.telemetry import REQUEST_ID_KEY, current_request_id
 from services.common.timestamps import from_proto
 
 API_KEY_ISSUER = "api_keys/"
@@ -31,6 +32,8 @@ LEEWAY_SECONDS = 60
 SERVICE_TOKEN_SECONDS = 300
 MAX_TOKEN_BYTES = 8192
 CACHED_TOKENS = 20_000
+MAX_SUBJECT = 160
+"""The longest user id, in characters: the contract's rule for every field that holds one."""
 
 Seconds = Callable[[], float]
 
@@ -100,9 +103,11 @@ class ServiceTokens:
             self._minted[instance_id] = (token, expires)
         return token
 
-    def metadata(self, instance_id: str = "") -> tuple[tuple[str, str]]:
-        """The metadata of such a call."""
-        return (("authorization", "Bearer " + self(instance_id)),)
+    def metadata(self, instance_id: str = "") -> tuple[tuple[str, str], ...]:
+        """The metadata of such a call; with the request id of the call that it is made for, if there is one."""
+        authorization = ("authorization", "Bearer " + self(instance_id))
+        request_id = current_request_id()
+        return (authorization, (REQUEST_ID_KEY, request_id)) if request_id else (authorization,)
 
 
 class _Verified(NamedTuple):
@@ -152,9 +157,7 @@ class TokenVerifier:
         instance_id = claims.get("instance")
         if not issuer.startswith(API_KEY_ISSUER) or not isinstance(instance_id, str) or not instance_id:
             raise _invalid()
-        # The version is read first: if keys change while they are looked up, the result does not outlive the change.
-        version = self._credentials.version(instance_id)
-        credentials = await self._credentials.get(instance_id)
+        version, credentials = await self._look_up(instance_id)
         if credentials is None:
             raise _invalid()
         secret, revoked = self._secret(credentials, issuer.removeprefix(API_KEY_ISSUER))
@@ -169,7 +172,15 @@ class TokenVerifier:
         )
         if claims.get("refresh") is True or (caller.is_user and not caller.user_id):
             raise _invalid()
-        return _Verified(caller, expires, version or self._credentials.version(instance_id))
+        return _Verified(caller, expires, version)
+
+    async def _look_up(self, instance_id: str) -> tuple[int, InstanceCredentials | None]:
+        """Credentials with their version: looked up again if they change meanwhile, as they do when they are learnt."""
+        while True:
+            version = self._credentials.version(instance_id)
+            credentials = await self._credentials.get(instance_id)
+            if self._credentials.version(instance_id) == version:
+                return version, credentials
 
     def _verify_own(self, token: str, claims: dict[str, Any], issuer: str) -> _Verified:
         secret, level = self._own[issuer]
@@ -229,7 +240,7 @@ def _subject(claims: dict[str, Any]) -> str:
     subject = claims.get("sub")
     if subject is None:
         return ""
-    if not isinstance(subject, str):
+    if not isinstance(subject, str) or len(subject) > MAX_SUBJECT:
         raise _invalid()
     return subject
 

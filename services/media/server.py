@@ -23,8 +23,8 @@ from services.common.tokens import SERVICE_ISSUER, ServiceTokens, TokenVerifier
 def build_server(settings: Settings, new_id: Callable[[], str] | None = None) -> Service:
     """Wires a media service. It serves the pipe, health and reflection."""
     service_secret = settings.service_secret.get_secret_value()
-    user_channel = connect(settings.user_address, settings)
-    message_channel = connect(settings.message_address, settings)
+    user_channel = connect(settings.user_address, settings, "user")
+    message_channel = connect(settings.message_address, settings, "message")
     tokens = ServiceTokens(SERVICE_ISSUER, service_secret, "media")
     credentials = CredentialsCopy(instance_service_pb2_grpc.InstanceServiceStub(user_channel), tokens)
     verifier = TokenVerifier(credentials, service_secret, settings.operator_secret.get_secret_value())

@@ -4,6 +4,7 @@ from roomline.v1 import access_service_pb2 as pb
 from roomline.v1.access_service_pb2_grpc import AccessServiceServicer
 
 from services.common.call import Caller, current_caller
+from services.common.ids import Clock
 from services.common.interceptors import Context
 from services.common.server import not_served
 from services.message.store import AccessStore
@@ -24,9 +25,10 @@ class LocalAuthorizer:
 class AccessServicer(AccessServiceServicer):
     """Who may do what."""
 
-    def __init__(self, store: AccessStore, users: Users) -> None:
+    def __init__(self, store: AccessStore, users: Users, clock: Clock) -> None:
         self._store = store
         self._users = users
+        self._clock = clock
 
     async def Check(self, request: pb.CheckRequest, context: Context) -> pb.CheckResponse:
         instance_id = current_caller().instance_id
@@ -34,14 +36,13 @@ class AccessServicer(AccessServiceServicer):
         return pb.CheckResponse(allowed=allowed)
 
     async def AssignRole(self, request: pb.AssignRoleRequest, context: Context) -> pb.AssignRoleResponse:
-        instance_id = current_caller().instance_id
-        await self._users.require(instance_id, request.user_id)
-        await self._store.assign(instance_id, request.user_id, request.role_name, request.room_id)
-        return pb.AssignRoleResponse()
+        caller = current_caller()
+        asked_at = self._clock()
+        await self._users.require(caller.instance_id, request.user_id)
+        return await self._store.assign(caller, request, asked_at)
 
     async def UnassignRole(self, request: pb.UnassignRoleRequest, context: Context) -> pb.UnassignRoleResponse:
-        await self._store.unassign(current_caller().instance_id, request.user_id, request.room_id)
-        return pb.UnassignRoleResponse()
+        return await self._store.unassign(current_caller(), request)
 
     async def ListUserRoles(self, request: pb.ListUserRolesRequest, context: Context) -> pb.ListUserRolesResponse:
         assignments = await self._store.assignments(current_caller().instance_id, request.user_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 
 import structlog
 
@@ -32,13 +33,22 @@ class Maintenance:
 
     async def run(self) -> None:
         """Works until cancelled; begins with what an earlier process left behind."""
+        settings = self._settings
+        while True:
+            await self._try("trim", self._purges.trim(settings.log_days, settings.log_events))
+            await self._try("forget", idempotency.forget(self._database, self._clock, settings.idempotency_hours))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._remove_rooms(), INTERVAL_SECONDS)
+
+    async def _remove_rooms(self) -> None:
+        """Removes what deleted rooms leave, now and whenever a room is deleted."""
         while True:
             self._room_deleted.clear()
-            try:
-                await self._purges.remains()
-                await self._purges.trim(self._settings.log_days, self._settings.log_events)
-                await idempotency.forget(self._database, self._clock, self._settings.idempotency_hours)
-            except Exception as error:
-                log.error("maintenance_failed", exc_info=error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._room_deleted.wait(), INTERVAL_SECONDS)
+            await self._try("remains", self._purges.remains())
+            await self._room_deleted.wait()
+
+    async def _try(self, step: str, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            log.error("maintenance_failed", step=step, exc_info=error)

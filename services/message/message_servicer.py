@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from roomline.v1 import message_service_pb2 as pb
 from roomline.v1.error_reason_pb2 import ErrorReason
-from roomline.v1.message_pb2 import Part
+from roomline.v1.message_pb2 import Message, Part
 from roomline.v1.message_service_pb2_grpc import MessageServiceServicer
 
 from services.common import limits, pagination
@@ -17,6 +17,7 @@ from services.message.store import MessageStore
 
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
+PAGE_BYTES = 8 * 1024 * 1024
 
 
 class MessageServicer(MessageServiceServicer):
@@ -28,6 +29,8 @@ class MessageServicer(MessageServiceServicer):
     async def SendMessage(self, request: pb.SendMessageRequest, context: Context) -> pb.SendMessageResponse:
         caller = current_caller()
         sender = caller.actor(request.user_id)
+        if request.HasField("expires_at"):  # nobody must rely on what does not happen yet
+            raise invalid("expires_at", "not served yet")
         _check_parts(caller, request.parts)
         limits.check_custom_data(caller, request)
         return pb.SendMessageResponse(message=await self._store.append(caller, sender, request))
@@ -45,8 +48,9 @@ class MessageServicer(MessageServiceServicer):
             else:
                 request.before_id = last_id
         messages = await self._store.page(current_caller(), request, size + 1)
-        more = len(messages) > size
-        del messages[size:]
+        fitting = _fitting(messages[:size])
+        more = len(messages) > fitting
+        del messages[fitting:]
         token = pagination.encode_page_token(messages[-1].id) if more else ""
         return pb.ListMessagesResponse(messages=messages, next_page_token=token)
 
@@ -69,6 +73,16 @@ class MessageServicer(MessageServiceServicer):
     @not_served
     async def UnsendMessage(self, request: pb.UnsendMessageRequest, context: Context) -> pb.UnsendMessageResponse:
         raise NotImplementedError
+
+
+def _fitting(messages: Sequence[Message]) -> int:
+    """How many of the messages fit into one answer; at least one."""
+    size = 0
+    for count, message in enumerate(messages):
+        size += message.ByteSize()
+        if size > PAGE_BYTES and count:
+            return count
+    return len(messages)
 
 
 def _check_parts(caller: Caller, parts: Sequence[Part]) -> None:

@@ -11,7 +11,7 @@ from services.common.masks import masked_paths
 from services.common.rules import required
 from services.common.server import not_served
 from services.message.maintenance import Maintenance
-from services.message.store import MemberStore, PurgeStore, RoomStore
+from services.message.store import MemberStore, PurgeStore, RequestStore, RoomStore
 from services.message.users import Users
 
 PAGE_SIZE = 100
@@ -26,6 +26,7 @@ class RoomServicer(RoomServiceServicer):
         rooms: RoomStore,
         members: MemberStore,
         purges: PurgeStore,
+        requests: RequestStore,
         users: Users,
         maintenance: Maintenance,
         clock: Clock,
@@ -33,6 +34,7 @@ class RoomServicer(RoomServiceServicer):
         self._rooms = rooms
         self._members = members
         self._purges = purges
+        self._requests = requests
         self._users = users
         self._maintenance = maintenance
         self._clock = clock
@@ -42,6 +44,10 @@ class RoomServicer(RoomServiceServicer):
         creator = caller.actor()
         limits.check_custom_data(caller, request)
         members = list(dict.fromkeys((creator, *request.user_ids)))
+        limits.check_members(caller, len(members))
+        first = await self._requests.recall(caller, request, pb.CreateRoomResponse)
+        if first is not None:
+            return first
         asked_at = self._clock()
         await self._users.require_all(caller.instance_id, members)
         return await self._rooms.create(caller, creator, request, members, asked_at)
@@ -78,6 +84,9 @@ class RoomServicer(RoomServiceServicer):
 
     async def JoinRoom(self, request: pb.JoinRoomRequest, context: Context) -> pb.JoinRoomResponse:
         caller = current_caller()
+        first = await self._requests.recall(caller, request, pb.JoinRoomResponse)
+        if first is not None:
+            return first
         asked_at = self._clock()
         if not await self._members.is_member(caller.instance_id, request.room_id, request.user_id):
             await self._users.require(caller.instance_id, request.user_id)
@@ -90,6 +99,9 @@ class RoomServicer(RoomServiceServicer):
         caller = current_caller()
         user_ids = list(dict.fromkeys(request.user_ids))
         limits.check_batch(caller, len(user_ids), "user_ids")
+        first = await self._requests.recall(caller, request, pb.AddMembersResponse)
+        if first is not None:
+            return first
         asked_at = self._clock()
         await self._rooms.get(caller, request.room_id)  # an unknown room is reported before unknown users
         await self._users.require_all(caller.instance_id, user_ids)

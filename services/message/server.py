@@ -17,7 +17,7 @@ from roomline.v1 import (
 
 from services.common.channels import connect
 from services.common.credentials import CredentialsCopy
-from services.common.ids import Clock, Uuid7, wall_clock
+from services.common.ids import MICROSECONDS, Clock, Uuid7, wall_clock
 from services.common.interceptors import Interceptors
 from services.common.server import ServiceServer
 from services.common.service import Service, background, stored
@@ -25,7 +25,15 @@ from services.common.service_folder import ServiceFolder
 from services.common.settings import Settings
 from services.common.sqlite import Database
 from services.common.tokens import SERVICE_ISSUER, ServiceTokens, TokenVerifier
-from services.message import sqlite_access, sqlite_cursors, sqlite_members, sqlite_messages, sqlite_purges, sqlite_rooms
+from services.message import (
+    sqlite_access,
+    sqlite_cursors,
+    sqlite_members,
+    sqlite_messages,
+    sqlite_purges,
+    sqlite_requests,
+    sqlite_rooms,
+)
 from services.message.access_servicer import AccessServicer, LocalAuthorizer
 from services.message.cursor_servicer import CursorServicer
 from services.message.maintenance import Maintenance
@@ -45,11 +53,15 @@ def build_server(settings: Settings, clock: Clock = wall_clock, new_id: Callable
     service_secret = settings.service_secret.get_secret_value()
     if not service_secret:
         raise ValueError("ROOMLINE_SERVICE_SECRET must be set")
+
+    def seconds() -> float:
+        return clock() / MICROSECONDS
+
     folder = ServiceFolder(settings.data_dir, "message")
     database = Database(folder.database)
 
-    user_channel = connect(settings.user_address, settings)
-    tokens = ServiceTokens(SERVICE_ISSUER, service_secret, "message")
+    user_channel = connect(settings.user_address, settings, "user")
+    tokens = ServiceTokens(SERVICE_ISSUER, service_secret, "message", seconds)
     credentials = CredentialsCopy(instance_service_pb2_grpc.InstanceServiceStub(user_channel), tokens)
     users = Users(user_service_pb2_grpc.UserServiceStub(user_channel), tokens)
 
@@ -57,21 +69,22 @@ def build_server(settings: Settings, clock: Clock = wall_clock, new_id: Callable
     members = sqlite_members.SqliteMembers(database, clock)
     messages = sqlite_messages.SqliteMessages(database, clock, new_id)
     cursors = sqlite_cursors.SqliteCursors(database, clock)
-    access = sqlite_access.SqliteAccess(database)
+    access = sqlite_access.SqliteAccess(database, clock)
     purges = sqlite_purges.SqlitePurges(database, clock)
+    requests = sqlite_requests.SqliteRequests(database)
     maintenance = Maintenance(database, purges, settings, clock)
 
-    verifier = TokenVerifier(credentials, service_secret, settings.operator_secret.get_secret_value())
+    verifier = TokenVerifier(credentials, service_secret, settings.operator_secret.get_secret_value(), seconds)
     server = ServiceServer(settings, Interceptors(verifier, LocalAuthorizer(access), new_id))
     server.add(MessageServicer(messages), message_service_pb2_grpc.add_MessageServiceServicer_to_server)
     server.add(
-        RoomServicer(rooms, members, purges, users, maintenance, clock),
+        RoomServicer(rooms, members, purges, requests, users, maintenance, clock),
         room_service_pb2_grpc.add_RoomServiceServicer_to_server,
     )
     server.add(
         CursorServicer(cursors, members, users, clock), cursor_service_pb2_grpc.add_CursorServiceServicer_to_server
     )
-    server.add(AccessServicer(access, users), access_service_pb2_grpc.add_AccessServiceServicer_to_server)
+    server.add(AccessServicer(access, users, clock), access_service_pb2_grpc.add_AccessServiceServicer_to_server)
     resources: list[AbstractAsyncContextManager[object]] = [
         stored(folder, database, MIGRATIONS),
         user_channel,

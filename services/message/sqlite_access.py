@@ -2,13 +2,23 @@
 
 import sqlite3
 
+from roomline.v1.access_service_pb2 import (
+    AssignRoleRequest,
+    AssignRoleResponse,
+    UnassignRoleRequest,
+    UnassignRoleResponse,
+)
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.role_pb2 import Role, RoleAssignment, RoleScope
 
 from services.common.call import Caller
 from services.common.errors import RoomlineError
+from services.common.idempotency import remembered, request_key
+from services.common.ids import Clock
 from services.common.sqlite import Database
+from services.message import sqlite_purges
 from services.message.roles import BUILT_IN, DEFAULT_ROLE
+from services.message.sqlite_rooms import find
 
 
 def permits(connection: sqlite3.Connection, instance_id: str, user_id: str, permission: str, room_id: str) -> bool:
@@ -31,8 +41,9 @@ def require(connection: sqlite3.Connection, caller: Caller, permission: str, roo
 class SqliteAccess:
     """Keeps the promises of `AccessStore`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     async def permits(self, instance_id: str, user_id: str, permission: str, room_id: str) -> bool:
         """See `AccessStore`."""
@@ -40,28 +51,38 @@ class SqliteAccess:
             lambda connection: permits(connection, instance_id, user_id, permission, room_id)
         )
 
-    async def assign(self, instance_id: str, user_id: str, role_name: str, room_id: str) -> None:
+    async def assign(self, caller: Caller, request: AssignRoleRequest, asked_at: int) -> AssignRoleResponse:
         """See `AccessStore`."""
-        if role_name not in BUILT_IN:
-            raise RoomlineError(ErrorReason.ERROR_REASON_ROLE_NOT_FOUND)
+        instance_id, user_id, room_id = caller.instance_id, request.user_id, request.room_id
 
-        def work(connection: sqlite3.Connection) -> None:
-            if room_id and not _room_exists(connection, instance_id, room_id):
-                raise RoomlineError(ErrorReason.ERROR_REASON_ROOM_NOT_FOUND)
+        def work(connection: sqlite3.Connection) -> AssignRoleResponse:
+            if request.role_name not in BUILT_IN:
+                raise RoomlineError(ErrorReason.ERROR_REASON_ROLE_NOT_FOUND)
+            sqlite_purges.refuse_purged(connection, instance_id, [user_id], asked_at)
+            if room_id:
+                find(connection, instance_id, room_id)
             connection.execute(
                 "INSERT OR REPLACE INTO role_assignments VALUES (?, ?, ?, ?)",
-                (instance_id, user_id, room_id, role_name),
+                (instance_id, user_id, room_id, request.role_name),
             )
+            return AssignRoleResponse()
 
-        await self._database.write(work)
+        return await self._database.write(
+            remembered(request_key(caller, request), AssignRoleResponse, self._clock, work)
+        )
 
-    async def unassign(self, instance_id: str, user_id: str, room_id: str) -> None:
+    async def unassign(self, caller: Caller, request: UnassignRoleRequest) -> UnassignRoleResponse:
         """See `AccessStore`."""
-        await self._database.write(
-            lambda connection: connection.execute(
+
+        def work(connection: sqlite3.Connection) -> UnassignRoleResponse:
+            connection.execute(
                 "DELETE FROM role_assignments WHERE instance_id = ? AND user_id = ? AND room_id = ?",
-                (instance_id, user_id, room_id),
+                (caller.instance_id, request.user_id, request.room_id),
             )
+            return UnassignRoleResponse()
+
+        return await self._database.write(
+            remembered(request_key(caller, request), UnassignRoleResponse, self._clock, work)
         )
 
     async def assignments(self, instance_id: str, user_id: str) -> list[RoleAssignment]:
@@ -74,13 +95,6 @@ class SqliteAccess:
             ).fetchall()
         )
         return [_assignment(user_id, room_id, role_name) for room_id, role_name in rows]
-
-
-def _room_exists(connection: sqlite3.Connection, instance_id: str, room_id: str) -> bool:
-    return (
-        connection.execute("SELECT 1 FROM rooms WHERE instance_id = ? AND id = ?", (instance_id, room_id)).fetchone()
-        is not None
-    )
 
 
 def _assignment(user_id: str, room_id: str, role_name: str) -> RoleAssignment:

@@ -18,7 +18,7 @@ from roomline.v1.room_service_pb2 import (
     RemoveMembersResponse,
 )
 
-from services.common import timestamps
+from services.common import limits, timestamps
 from services.common.call import Caller
 from services.common.errors import RoomlineError
 from services.common.idempotency import remembered, request_key
@@ -84,7 +84,7 @@ class SqliteMembers:
         """See `MemberStore`."""
 
         def work(connection: sqlite3.Connection) -> LeaveRoomResponse:
-            self._remove(connection, caller, find(connection, caller.instance_id, request.room_id), [request.user_id])
+            self._remove(connection, caller, find_visible(connection, caller, request.room_id), [request.user_id])
             return LeaveRoomResponse()
 
         return await self._write(caller, request, LeaveRoomResponse, work)
@@ -156,8 +156,7 @@ class SqliteMembers:
         new = [user_id for user_id in user_ids if user_id not in members]
         if not new:
             return
-        if len(members) + len(new) > caller.limits.room_members:
-            raise RoomlineError(ErrorReason.ERROR_REASON_QUOTA_EXCEEDED, quota="room members")
+        limits.check_members(caller, len(members) + len(new))
         now = self._clock()
         position = sqlite_log.draw(connection, caller.instance_id).position
         add_members(connection, caller.instance_id, row.key, new, position, now)

@@ -23,9 +23,10 @@ from services.common.call import Caller
 from services.common.errors import RoomlineError
 from services.common.idempotency import remembered, request_key
 from services.common.ids import Clock
+from services.common.rules import invalid
 from services.common.sqlite import Database
 from services.message import sqlite_access, sqlite_log
-from services.message.sqlite_rooms import COLUMNS, RoomRow, find, find_readable, require_member
+from services.message.sqlite_rooms import COLUMNS, RoomRow, find, find_as_member, find_readable, require_member
 
 _COLUMNS = "x.id, x.uid, x.user_id, x.content, x.created_at, x.updated_at, x.edited_at, x.unsent_at, x.expires_at"
 
@@ -91,45 +92,34 @@ class SqliteMessages:
         if request.HasField("reply_to"):
             content.reply_to = request.reply_to
         serialized = content.SerializeToString()
-        expires_at = timestamps.from_proto(request.expires_at) if request.HasField("expires_at") else None
 
         def work(connection: sqlite3.Connection) -> SendMessageResponse:
             sqlite_access.require(connection, caller, "message:create", request.room_id)
-            room = find(connection, instance_id, request.room_id)
-            require_member(connection, instance_id, room.key, sender)
+            room = find_as_member(connection, instance_id, request.room_id, sender)
+            if request.HasField("reply_to"):
+                _require_in_room(connection, instance_id, room, request.reply_to)
             now = max(self._clock(), room.last_message_at or 0)  # never backwards inside a room
             numbers = sqlite_log.draw(connection, instance_id, messages=1)
-            row = MessageRow(numbers.message_id, self._new_id(), sender, serialized, now, now, None, None, expires_at)
+            row = MessageRow(numbers.message_id, self._new_id(), sender, b"", now, now, None, None, None)
             connection.execute(
-                "INSERT INTO messages (instance_id, room_key, id, uid, user_id, content, created_at, updated_at,"
-                " edited_at, unsent_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (instance_id, room.key, *row),
+                "INSERT INTO messages (instance_id, room_key, id, uid, user_id, content, created_at, updated_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (instance_id, room.key, row.id, row.uid, sender, serialized, now, now),
             )
             connection.execute(
                 "UPDATE rooms SET last_message_at = ?, message_count = message_count + 1"
                 " WHERE instance_id = ? AND id = ?",
                 (now, instance_id, room.id),
             )
-            thin = Message(id=row.id, uid=row.uid, room_id=room.id, user_id=sender)
-            sqlite_log.append(
-                connection, instance_id, numbers.position, Event(message_sent=MessageSent(message=thin)), now
-            )
-            written.append(to_message(row, room))
-            return SendMessageResponse(message=thin)
+            event = Event(message_sent=MessageSent(message=_ids(row, room)))
+            sqlite_log.append(connection, instance_id, numbers.position, event, now)
+            return SendMessageResponse(message=to_message(row, room))
 
-        # A repeated call finds the ids that are remembered, and reads the message anew: the content has one home.
-        written: list[Message] = []
+        # Answers are remembered without content, which has one home. A repeated request has the same content.
         once = remembered(request_key(caller, request), SendMessageResponse, self._clock, work)
-
-        def whole(connection: sqlite3.Connection) -> Message:
-            thin = once(connection).message
-            return (
-                written[0]
-                if written
-                else _find(connection, instance_id, find(connection, instance_id, thin.room_id), thin.id, live=False)[1]
-            )
-
-        return await self._database.write(whole)
+        message = (await self._database.write(once)).message
+        message.MergeFrom(content)
+        return message
 
     async def get(self, caller: Caller, room_id: str, message_id: int) -> Message:
         """See `MessageStore`."""
@@ -141,7 +131,7 @@ class SqliteMessages:
                 if error.reason == ErrorReason.ERROR_REASON_ROOM_NOT_FOUND:
                     raise RoomlineError(ErrorReason.ERROR_REASON_MESSAGE_NOT_FOUND) from error
                 raise
-            return _find(connection, caller.instance_id, room, message_id)[1]
+            return to_message(_find(connection, caller.instance_id, room, message_id), room)
 
         return await self._database.read(work)
 
@@ -167,8 +157,7 @@ class SqliteMessages:
 
         def work(connection: sqlite3.Connection) -> EditMessageResponse:
             room = find(connection, instance_id, request.room_id)
-            row, message = _find(connection, instance_id, room, request.id)
-            _require_own(connection, caller, room, row, "message:edit")
+            row = _find_own(connection, caller, room, request.id, "message:edit")
             now = max(self._clock(), row.updated_at)
             content = Message.FromString(row.content)
             del content.parts[:]
@@ -179,18 +168,15 @@ class SqliteMessages:
                 (content.SerializeToString(), now, now, instance_id, room.key, row.id),
             )
             position = sqlite_log.draw(connection, instance_id).position
-            thin = Message(id=row.id, uid=row.uid, room_id=room.id, user_id=message.user_id)
-            sqlite_log.append(connection, instance_id, position, Event(message_edited=MessageEdited(message=thin)), now)
-            return EditMessageResponse(message=thin)
+            event = Event(message_edited=MessageEdited(message=_ids(row, room)))
+            sqlite_log.append(connection, instance_id, position, event, now)
+            edited = row._replace(content=b"", updated_at=now, edited_at=now)
+            return EditMessageResponse(message=to_message(edited, room))
 
         once = remembered(request_key(caller, request), EditMessageResponse, self._clock, work)
-
-        def whole(connection: sqlite3.Connection) -> Message:
-            thin = once(connection).message
-            room = find(connection, instance_id, thin.room_id)
-            return _find(connection, instance_id, room, thin.id, live=False)[1]
-
-        return await self._database.write(whole)
+        message = (await self._database.write(once)).message
+        message.parts.extend(request.parts)
+        return message
 
     async def delete(self, caller: Caller, request: DeleteMessageRequest) -> DeleteMessageResponse:
         """See `MessageStore`."""
@@ -202,8 +188,7 @@ class SqliteMessages:
                 if request.room_id
                 else _room_of(connection, instance_id, request.id)
             )
-            row, _ = _find(connection, instance_id, room, request.id)
-            _require_own(connection, caller, room, row, "message:delete")
+            row = _find_own(connection, caller, room, request.id, "message:delete")
             now = self._clock()
             key = (instance_id, room.key, row.id)
             connection.execute(
@@ -219,7 +204,9 @@ class SqliteMessages:
                 (instance_id, room.id),
             )
             position = sqlite_log.draw(connection, instance_id).position
-            deleted = MessageDeleted(room_id=room.id, message_id=row.id, message_uid=row.uid)
+            deleted = MessageDeleted(
+                room_id=room.id, room_uid=room.uid, message_id=row.id, message_uid=row.uid, user_id=row.user_id
+            )
             sqlite_log.append(connection, instance_id, position, Event(message_deleted=deleted), now)
             return DeleteMessageResponse()
 
@@ -228,18 +215,43 @@ class SqliteMessages:
         )
 
 
-def _find(
-    connection: sqlite3.Connection, instance_id: str, room: RoomRow, message_id: int, *, live: bool = True
-) -> tuple[MessageRow, Message]:
-    """The message in this room. Raises MESSAGE_NOT_FOUND; for a deleted one too, if it must be live."""
+def _ids(row: MessageRow, room: RoomRow) -> Message:
+    """What the log says of a message."""
+    return Message(id=row.id, uid=row.uid, room_id=room.id, room_uid=room.uid, user_id=row.user_id)
+
+
+def _find(connection: sqlite3.Connection, instance_id: str, room: RoomRow, message_id: int) -> MessageRow:
+    """The live message in this room. Raises MESSAGE_NOT_FOUND."""
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM messages x WHERE x.instance_id = ? AND x.room_key = ? AND x.id = ?",
+        f"SELECT {_COLUMNS} FROM messages x WHERE x.instance_id = ? AND x.room_key = ? AND x.id = ?"
+        " AND x.unsent_at IS NULL",
         (instance_id, room.key, message_id),
     ).fetchone()
-    if row is None or (live and MessageRow(*row).unsent_at is not None):
+    if row is None:
         raise RoomlineError(ErrorReason.ERROR_REASON_MESSAGE_NOT_FOUND)
-    found = MessageRow(*row)
-    return found, to_message(found, room)
+    return MessageRow(*row)
+
+
+def _find_own(
+    connection: sqlite3.Connection, caller: Caller, room: RoomRow, message_id: int, permission: str
+) -> MessageRow:
+    """As `_find`; a user may change its own messages only, and only while it is a member (spec §5.2)."""
+    if caller.is_user:
+        require_member(connection, caller.instance_id, room.key, caller.user_id)
+    row = _find(connection, caller.instance_id, room, message_id)
+    if caller.is_user and row.user_id != caller.user_id:
+        raise RoomlineError(ErrorReason.ERROR_REASON_PERMISSION_MISSING, permission=permission)
+    return row
+
+
+def _require_in_room(connection: sqlite3.Connection, instance_id: str, room: RoomRow, uid: str) -> None:
+    """Raises FIELD_INVALID unless the uid names a live message of the room, which is what can be answered."""
+    found = connection.execute(
+        "SELECT 1 FROM messages WHERE instance_id = ? AND uid = ? AND room_key = ? AND unsent_at IS NULL",
+        (instance_id, uid, room.key),
+    ).fetchone()
+    if found is None:
+        raise invalid("reply_to", "the uid of a message of the same room")
 
 
 def _room_of(connection: sqlite3.Connection, instance_id: str, message_id: int) -> RoomRow:
@@ -252,17 +264,6 @@ def _room_of(connection: sqlite3.Connection, instance_id: str, message_id: int) 
     if row is None:
         raise RoomlineError(ErrorReason.ERROR_REASON_MESSAGE_NOT_FOUND)
     return RoomRow(*row)
-
-
-def _require_own(
-    connection: sqlite3.Connection, caller: Caller, room: RoomRow, row: MessageRow, permission: str
-) -> None:
-    """A user may change its own messages only, and only while it is a member (spec §5.2)."""
-    if not caller.is_user:
-        return
-    require_member(connection, caller.instance_id, room.key, caller.user_id)
-    if row.user_id != caller.user_id:
-        raise RoomlineError(ErrorReason.ERROR_REASON_PERMISSION_MISSING, permission=permission)
 
 
 def _bounds(request: ListMessagesRequest) -> tuple[str, list[int]]:

@@ -7,7 +7,7 @@ from roomline.v1.event_pb2 import Event, UserDeleted
 
 from services.common.errors import RoomlineError
 from services.common.ids import MICROSECONDS, Clock
-from services.common.sqlite import Database
+from services.common.sqlite import Database, Work
 from services.message import sqlite_log
 
 PIECE = 2000
@@ -17,15 +17,22 @@ REMEMBER_PURGED_SECONDS = 3600
 """Far longer than any call takes that asked the user service before a purge and writes after it."""
 
 
+_OF_USERS = ("members", "cursors", "role_assignments")
+
+EVERYBODY = ""
+"""The mark of an instance that was wiped, in the place of a user id."""
+
+
 def refuse_purged(connection: sqlite3.Connection, instance_id: str, user_ids: list[str], asked_at: int) -> None:
-    """Raises USERS_NOT_FOUND if a user was purged since the user service was asked about it."""
-    marks = ", ".join("?" * len(user_ids))
-    (purged,) = connection.execute(
-        f"SELECT count(*) FROM purged_users WHERE instance_id = ? AND purged_at >= ? AND user_id IN ({marks})",
-        (instance_id, asked_at, *user_ids),
-    ).fetchone()
-    if purged:
-        raise RoomlineError(ErrorReason.ERROR_REASON_USERS_NOT_FOUND, missing=purged, total=len(user_ids))
+    """Raises USERS_NOT_FOUND if a user, or everybody, was purged since the user service was asked about the users."""
+    marks = ", ".join("?" * (len(user_ids) + 1))
+    rows = connection.execute(
+        f"SELECT user_id FROM purged_users WHERE instance_id = ? AND purged_at >= ? AND user_id IN ({marks})",
+        (instance_id, asked_at, EVERYBODY, *user_ids),
+    ).fetchall()
+    if rows:
+        missing = len(user_ids) if (EVERYBODY,) in rows else len(rows)
+        raise RoomlineError(ErrorReason.ERROR_REASON_USERS_NOT_FOUND, missing=missing, total=len(user_ids))
 
 
 def remove_room(connection: sqlite3.Connection, instance_id: str, room_id: str, room_key: int) -> None:
@@ -50,24 +57,27 @@ class SqlitePurges:
         def work(connection: sqlite3.Connection) -> None:
             now = self._clock()
             rooms = connection.execute(
-                "SELECT r.id, r.key FROM members m"
-                " JOIN rooms r ON r.instance_id = m.instance_id AND r.key = m.room_key"
+                "SELECT r.id FROM members m JOIN rooms r ON r.instance_id = m.instance_id AND r.key = m.room_key"
                 " WHERE m.instance_id = ? AND m.user_id = ? ORDER BY r.id",
                 (instance_id, user_id),
             ).fetchall()
             connection.executemany(
                 "UPDATE rooms SET member_count = member_count - 1 WHERE instance_id = ? AND id = ?",
-                [(instance_id, room_id) for room_id, _ in rooms],
+                [(instance_id, room_id) for (room_id,) in rooms],
             )
-            for table in ("members", "cursors", "role_assignments"):
-                connection.execute(
-                    f"DELETE FROM {table} WHERE instance_id = ? AND user_id = ?",
-                    (instance_id, user_id),
-                )
+            removed = 0
+            for table, column in (*((name, "user_id") for name in _OF_USERS), ("requests", "actor")):
+                removed += connection.execute(
+                    f"DELETE FROM {table} WHERE instance_id = ? AND {column} = ?", (instance_id, user_id)
+                ).rowcount
+            known = connection.execute(
+                "SELECT 1 FROM purged_users WHERE instance_id = ? AND user_id = ?", (instance_id, user_id)
+            ).fetchone()
             connection.execute("INSERT OR REPLACE INTO purged_users VALUES (?, ?, ?)", (instance_id, user_id, now))
-            position = sqlite_log.draw(connection, instance_id).position
-            deleted = UserDeleted(user_id=user_id, room_ids=[room_id for room_id, _ in rooms])
-            sqlite_log.append(connection, instance_id, position, Event(user_deleted=deleted), now)
+            if removed or known is None:  # repeated, it has nothing to tell
+                position = sqlite_log.draw(connection, instance_id).position
+                deleted = UserDeleted(user_id=user_id, room_ids=[room_id for (room_id,) in rooms])
+                sqlite_log.append(connection, instance_id, position, Event(user_deleted=deleted), now)
 
         await self._database.write(work)
 
@@ -75,49 +85,62 @@ class SqlitePurges:
         """See `PurgeStore`."""
 
         def work(connection: sqlite3.Connection) -> None:
-            tables = (
-                "rooms",
-                "members",
-                "messages",
-                "cursors",
-                "role_assignments",
-                "room_remains",
-                "requests",
-                "events",
+            connection.execute(
+                "INSERT INTO room_remains SELECT instance_id, key FROM rooms WHERE instance_id = ?", (instance_id,)
             )
-            for table in tables:
+            for table in ("rooms", *_OF_USERS, "purged_users"):
                 connection.execute(f"DELETE FROM {table} WHERE instance_id = ?", (instance_id,))
+            connection.execute("INSERT INTO purged_users VALUES (?, ?, ?)", (instance_id, EVERYBODY, self._clock()))
 
         await self._database.write(work)
+        await self._repeat(lambda connection: _remove_remains(connection, instance_id))
+        for table, key in (("events", "instance_id, position"), ("requests", "instance_id, actor, request_id")):
+            statement = (
+                f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE instance_id = ? LIMIT ?)"
+            )
+            await self._repeat(
+                lambda connection: connection.execute(statement, (instance_id, PIECE)).rowcount > 0  # noqa: B023
+            )
 
     async def remains(self) -> None:
         """See `PurgeStore`."""
-        while await self._database.write(_remove_piece):
-            pass
+        await self._repeat(_remove_remains)
 
     async def trim(self, days: int, events: int) -> None:
         """See `PurgeStore`."""
         now = self._clock()
-        before = now - days * 86400 * MICROSECONDS
-
-        def work(connection: sqlite3.Connection) -> int:
-            connection.execute(
+        await self._database.write(
+            lambda connection: connection.execute(
                 "DELETE FROM purged_users WHERE purged_at < ?", (now - REMEMBER_PURGED_SECONDS * MICROSECONDS,)
             )
-            return connection.execute(
-                "DELETE FROM events WHERE (instance_id, position) IN ("
-                " SELECT e.instance_id, e.position FROM logs l JOIN events e ON e.instance_id = l.instance_id"
-                " WHERE e.position <= l.position - ? AND e.created_at < ? LIMIT ?)",
-                (events, before, PIECE),
-            ).rowcount
+        )
+        logs = await self._database.read(
+            lambda connection: connection.execute("SELECT instance_id, position FROM logs").fetchall()
+        )
+        for instance_id, position in logs:
+            bounds = (instance_id, position - events, PIECE, now - days * 86400 * MICROSECONDS)
+            await self._repeat(lambda connection: connection.execute(_TRIM, (instance_id, *bounds)).rowcount == PIECE)  # noqa: B023
 
-        while await self._database.write(work):
+    async def _repeat(self, piece: Work[bool]) -> None:
+        """Removes a piece at a time, each in a commit that others share, while there is more."""
+        while await self._database.write(piece):
             pass
 
 
-def _remove_piece(connection: sqlite3.Connection) -> bool:
-    """Removes some messages of a deleted room; False if no deleted room is left."""
-    row = connection.execute("SELECT instance_id, room_key FROM room_remains LIMIT 1").fetchone()
+_TRIM = (
+    "DELETE FROM events WHERE instance_id = ? AND position IN (SELECT position FROM"
+    " (SELECT position, created_at FROM events WHERE instance_id = ? AND position <= ? ORDER BY position LIMIT ?)"
+    " WHERE created_at < ?)"
+)
+"""Reads the oldest events only: those that stay are not looked at."""
+
+
+def _remove_remains(connection: sqlite3.Connection, instance_id: str | None = None) -> bool:
+    """Removes some messages of a deleted room, of any instance or of this one; False if no such room is left."""
+    row = connection.execute(
+        "SELECT instance_id, room_key FROM room_remains WHERE ? IS NULL OR instance_id = ? LIMIT 1",
+        (instance_id, instance_id),
+    ).fetchone()
     if row is None:
         return False
     removed = connection.execute(

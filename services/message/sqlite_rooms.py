@@ -94,6 +94,20 @@ def find_readable(connection: sqlite3.Connection, caller: Caller, room_id: str) 
     return row
 
 
+def find_as_member(connection: sqlite3.Connection, instance_id: str, room_id: str, user_id: str) -> RoomRow:
+    """The row of a room that the user is a member of. Raises ROOM_NOT_FOUND, NOT_A_MEMBER."""
+    row = connection.execute(
+        f"SELECT EXISTS (SELECT 1 FROM members m WHERE m.instance_id = r.instance_id AND m.room_key = r.key"
+        f" AND m.user_id = ?), {COLUMNS} FROM rooms r WHERE r.instance_id = ? AND r.id = ?",
+        (user_id, instance_id, room_id),
+    ).fetchone()
+    if row is None:
+        raise RoomlineError(ErrorReason.ERROR_REASON_ROOM_NOT_FOUND)
+    if not row[0]:
+        raise RoomlineError(ErrorReason.ERROR_REASON_NOT_A_MEMBER)
+    return RoomRow(*row[1:])
+
+
 def is_member(connection: sqlite3.Connection, instance_id: str, room_key: int, user_id: str) -> bool:
     """Whether the user is a member of the room."""
     return (
@@ -209,7 +223,7 @@ class SqliteRooms:
         def work(connection: sqlite3.Connection) -> UpdateRoomResponse:
             row = find(connection, caller.instance_id, request.room.id)
             if not paths:
-                return UpdateRoomResponse(room=with_members(connection, caller.instance_id, row))
+                return UpdateRoomResponse(room=_as_seen(connection, caller, row))
             now = self._clock()
             row = _changed(row, request.room, paths)._replace(updated_at=now)
             connection.execute(
@@ -223,7 +237,7 @@ class SqliteRooms:
             position = sqlite_log.draw(connection, caller.instance_id).position
             event = Event(room_updated=RoomUpdated(room=to_room(row)))
             sqlite_log.append(connection, caller.instance_id, position, event, now)
-            return UpdateRoomResponse(room=with_members(connection, caller.instance_id, row))
+            return UpdateRoomResponse(room=_as_seen(connection, caller, row))
 
         return await self._database.write(
             remembered(request_key(caller, request), UpdateRoomResponse, self._clock, work)
@@ -245,6 +259,14 @@ class SqliteRooms:
         return await self._database.write(
             remembered(request_key(caller, request), DeleteRoomResponse, self._clock, work)
         )
+
+
+def _as_seen(connection: sqlite3.Connection, caller: Caller, row: RoomRow) -> Room:
+    """The room with its members, which a stranger does not see of a private room, whatever it may change."""
+    hidden = row.private and caller.is_user
+    if hidden and not is_member(connection, caller.instance_id, row.key, caller.user_id):
+        return to_room(row)
+    return with_members(connection, caller.instance_id, row)
 
 
 def _taken(connection: sqlite3.Connection, instance_id: str, room_id: str) -> bool:

@@ -1,12 +1,19 @@
 """What the message service's stores promise. One test suite holds every backend to it.
 
 Every method works inside `caller.instance_id` (or the instance given) and never sees another instance. Every writing
-method is one transaction: the change, its event with the next position, and the answer remembered under the request id.
-What it returns is on disk.
+method is one transaction: the change, its event with the next position (roles have none), and the answer remembered
+under the request id. What it returns is on disk. A repeated request gets its first answer, whatever has happened since.
 """
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from google.protobuf.message import Message as ProtoMessage
+from roomline.v1.access_service_pb2 import (
+    AssignRoleRequest,
+    AssignRoleResponse,
+    UnassignRoleRequest,
+    UnassignRoleResponse,
+)
 from roomline.v1.cursor_pb2 import Cursor
 from roomline.v1.message_pb2 import Message
 from roomline.v1.message_service_pb2 import (
@@ -36,6 +43,8 @@ from roomline.v1.room_service_pb2 import (
 )
 
 from services.common.call import Caller
+
+M = TypeVar("M", bound=ProtoMessage)
 
 
 class RoomStore(Protocol):
@@ -95,7 +104,7 @@ class MessageStore(Protocol):
         """Stores a message, exactly once per request id.
 
         Permission, membership, request id, position, message and event are one transaction. Raises
-        PERMISSION_MISSING, ROOM_NOT_FOUND, NOT_A_MEMBER, REQUEST_ID_REUSED.
+        PERMISSION_MISSING, ROOM_NOT_FOUND, NOT_A_MEMBER, REQUEST_ID_REUSED, FIELD_INVALID (`reply_to`).
         """
 
     async def get(self, caller: Caller, room_id: str, message_id: int) -> Message:
@@ -105,7 +114,10 @@ class MessageStore(Protocol):
         """Live messages within the bounds and in the order of the request. Raises ROOM_NOT_FOUND, NOT_A_MEMBER."""
 
     async def edit(self, caller: Caller, request: EditMessageRequest) -> Message:
-        """Replaces the parts. Raises ROOM_NOT_FOUND, MESSAGE_NOT_FOUND; for users NOT_A_MEMBER, PERMISSION_MISSING."""
+        """Replaces the parts; returns the message without `custom_data` and `reply_to`, which an edit does not touch.
+
+        Raises ROOM_NOT_FOUND, MESSAGE_NOT_FOUND; for users NOT_A_MEMBER, PERMISSION_MISSING.
+        """
 
     async def delete(self, caller: Caller, request: DeleteMessageRequest) -> DeleteMessageResponse:
         """Wipes the content and leaves a tombstone. Raises as `edit`. An empty room id means any room."""
@@ -127,16 +139,26 @@ class CursorStore(Protocol):
         """All cursors of a user, by room."""
 
 
+class RequestStore(Protocol):
+    """What is remembered of earlier requests."""
+
+    async def recall(self, caller: Caller, request: ProtoMessage, response_class: type[M]) -> M | None:
+        """The first answer to this request, if it was carried out before. Raises REQUEST_ID_REUSED."""
+
+
 class AccessStore(Protocol):
     """Roles and what they permit. A change counts from the next call on."""
 
     async def permits(self, instance_id: str, user_id: str, permission: str, room_id: str) -> bool:
         """Whether the user's global role, or its role in the room (empty: none), has the permission."""
 
-    async def assign(self, instance_id: str, user_id: str, role_name: str, room_id: str) -> None:
-        """Gives the role, in place of the earlier one. Raises ROLE_NOT_FOUND, ROOM_NOT_FOUND."""
+    async def assign(self, caller: Caller, request: AssignRoleRequest, asked_at: int) -> AssignRoleResponse:
+        """Gives the role, in place of the earlier one.
 
-    async def unassign(self, instance_id: str, user_id: str, room_id: str) -> None:
+        Raises ROLE_NOT_FOUND, ROOM_NOT_FOUND, USERS_NOT_FOUND (purged).
+        """
+
+    async def unassign(self, caller: Caller, request: UnassignRoleRequest) -> UnassignRoleResponse:
         """Takes the role; fine if there is none."""
 
     async def assignments(self, instance_id: str, user_id: str) -> list[RoleAssignment]:

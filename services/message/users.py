@@ -14,6 +14,8 @@ from services.common.tokens import ServiceTokens
 if TYPE_CHECKING:
     from roomline.v1.user_service_pb2_grpc import UserServiceAsyncStub
 
+AT_ONCE = 1000
+
 
 class Users:
     """What the message service needs to know of users."""
@@ -36,10 +38,12 @@ class Users:
             raise RoomlineError(ErrorReason.ERROR_REASON_USER_NOT_FOUND)
 
     async def _count(self, instance_id: str, user_ids: list[str]) -> int:
-        try:
-            answer = await self._stub.BatchGetUsers(
-                BatchGetUsersRequest(ids=user_ids), metadata=self._tokens.metadata(instance_id), timeout=5
-            )
-        except grpc.aio.AioRpcError as error:
-            raise reraise(error) from error
-        return len(answer.users)
+        found = 0
+        for start in range(0, len(user_ids), AT_ONCE):
+            request = BatchGetUsersRequest(ids=user_ids[start : start + AT_ONCE], ids_only=True)
+            try:
+                answer = await self._stub.BatchGetUsers(request, metadata=self._tokens.metadata(instance_id), timeout=5)
+            except grpc.aio.AioRpcError as error:
+                raise reraise(error) from error
+            found += len(answer.users)
+        return found

@@ -124,8 +124,10 @@ class Deletions:
 
     async def clear(self, instance_id: str) -> None:
         """Removes everything in an instance, here and elsewhere. Raises RoomlineError if that fails."""
-        await self._purges.instance(instance_id)
+        # Users first: who is asked about them from now on says no, and what was asked before is refused by the purge.
         await self._store.wipe(instance_id)
+        await self._purges.instance(instance_id)
+        await self._store.drop_user_deletions(instance_id)
         # A purge still on its way would hit users that are created next.
         for deletion, lock in list(self._locks.items()):
             if deletion.instance_id == instance_id and deletion.kind is DeletionKind.USER:
@@ -159,4 +161,7 @@ class Deletions:
                 complete = False
                 if error.code is grpc.StatusCode.UNAVAILABLE:
                     break  # the rest would fare no better
+            except Exception as error:  # such as one deletion's own trouble: the younger ones shall not wait for it
+                log.error("deletion_failed", kind=deletion.kind, instance=deletion.instance_id, exc_info=error)
+                complete = False
         return complete

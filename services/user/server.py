@@ -61,8 +61,8 @@ def build_server(
     instances = SqliteInstances(database, clock)
     directory = Directory(instances, clock)
 
-    message = connect(settings.message_address, settings)
-    media = connect(settings.media_address, settings) if settings.media_address else None
+    message = connect(settings.message_address, settings, "message")
+    media = connect(settings.media_address, settings, "media") if settings.media_address else None
     tokens = ServiceTokens(SERVICE_ISSUER, service_secret, "user", seconds)
     purges = Purges(RoomServiceStub(message), MediaServiceStub(media) if media else None, tokens)
     deletions = Deletions(SqliteDeletions(database), purges, backoff or Backoff())

@@ -77,4 +77,7 @@ class SqliteDeletions:
                 lambda connection: connection.execute(statement, (instance_id, WIPE_ROWS)).rowcount  # noqa: B023
             ):
                 pass
+
+    async def drop_user_deletions(self, instance_id: str) -> None:
+        """See `DeletionStore`."""
         await self._database.write(lambda connection: drop_user_deletions(connection, instance_id))

@@ -111,6 +111,7 @@ class SqliteUsers:
             found = connection.execute("DELETE FROM users WHERE instance_id = ? AND id = ?", (instance_id, user_id))
             if not found.rowcount:
                 raise RoomlineError(ErrorReason.ERROR_REASON_USER_NOT_FOUND)
+            connection.execute("DELETE FROM requests WHERE instance_id = ? AND actor = ?", (instance_id, user_id))
             add_deletion(connection, Deletion(instance_id, DeletionKind.USER, user_id), self._clock())
             return DeleteUserResponse()
 

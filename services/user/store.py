@@ -148,4 +148,7 @@ class DeletionStore(Protocol):
         """Forgets it: from now on its id may be used again."""
 
     async def wipe(self, instance_id: str) -> None:
-        """Removes users, their pending deletions and remembered requests of an instance, piece by piece."""
+        """Removes users and remembered requests of an instance, piece by piece."""
+
+    async def drop_user_deletions(self, instance_id: str) -> None:
+        """Forgets the pending deletions of an instance's users, because all of the instance is gone elsewhere too."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from roomline.v1 import user_service_pb2_grpc
 from roomline.v1.error_reason_pb2 import ErrorReason
+from roomline.v1.user_pb2 import User
 from roomline.v1.user_service_pb2 import (
     BatchCreateUsersRequest,
     BatchCreateUsersResponse,
@@ -30,16 +30,13 @@ from services.common.interceptors import Context
 from services.common.limits import check_batch, check_custom_data
 from services.common.masks import masked_paths
 from services.common.pagination import decode_page_token, encode_page_token, page_size
-from services.common.rules import invalid, required
+from services.common.rules import required
 from services.common.timestamps import from_proto
 from services.user.deletions import Deletions
 from services.user.store import Age, Deletion, DeletionKind, UserStore
 
 DEFAULT_PAGE = 20
 UPDATABLE = frozenset({"name", "avatar_url", "custom_data"})
-
-_SECONDS = range(-62_135_596_800, 253_402_300_800)
-"""What a protobuf Timestamp may hold: the years 1 to 9999."""
 
 
 class UserServicer(user_service_pb2_grpc.UserServiceServicer):
@@ -82,10 +79,11 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
         return GetUserResponse(user=users[0])
 
     async def BatchGetUsers(self, request: BatchGetUsersRequest, context: Context) -> BatchGetUsersResponse:
-        return BatchGetUsersResponse(users=await self._users.get(current_caller().instance_id, request.ids))
+        users = await self._users.get(current_caller().instance_id, request.ids)
+        return BatchGetUsersResponse(users=[User(id=user.id) for user in users] if request.ids_only else users)
 
     async def ListUsers(self, request: ListUsersRequest, context: Context) -> ListUsersResponse:
-        after = Age(_created_from(request.created_from), 0)
+        after = Age(from_proto(request.created_from), 0)
         if request.page_token:
             after = max(after, Age(*decode_page_token(request.page_token, int, int)))
         limit = page_size(request.page_size, DEFAULT_PAGE)
@@ -113,9 +111,3 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
             raise error
         for user in users:
             await self._deletions.finish_before_reuse(Deletion(instance_id, DeletionKind.USER, user.id))
-
-
-def _created_from(timestamp: Timestamp) -> int:
-    if timestamp.seconds not in _SECONDS or not 0 <= timestamp.nanos < 1_000_000_000:
-        raise invalid("created_from", "a time between the years 1 and 9999")
-    return from_proto(timestamp)

@@ -12,7 +12,6 @@ from google.rpc import status_pb2
 from roomline.v1 import (
     account_service_pb2_grpc,
     cursor_service_pb2_grpc,
-    pipe_service_pb2_grpc,
     room_service_pb2_grpc,
 )
 from roomline.v1.cursor_service_pb2 import GetCursorRequest, GetCursorResponse
@@ -20,7 +19,7 @@ from roomline.v1.cursor_service_pb2 import GetCursorRequest, GetCursorResponse
 from services.common.errors import STATUS_DETAILS_KEY, failure_of, reason_name
 from services.common.pipe.channel import PipeChannel
 from services.common.pipe.limits import RECONNECT_OPTIONS, Patience
-from services.common.pipe.servicer import PipeServicer
+from services.common.pipe.servicer import PipeServicer, add_pipe
 
 if TYPE_CHECKING:  # the class exists for type checkers only
     from roomline.v1.cursor_service_pb2_grpc import CursorServiceAsyncStub
@@ -101,7 +100,7 @@ class Server:
             room_service_pb2_grpc.add_RoomServiceServicer_to_server(servicer, add_to)
             account_service_pb2_grpc.add_AccountServiceServicer_to_server(servicer, add_to)
         self.pipe = PipeServicer(captured, **self._pipe_options)
-        pipe_service_pb2_grpc.add_PipeServiceServicer_to_server(self.pipe, self.grpc)
+        add_pipe(self.pipe, self.grpc)
         self.port = self.grpc.add_insecure_port(self.address)
         await self.grpc.start()
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import grpc
@@ -34,6 +39,8 @@ class Recorder(PipeServiceServicer):
 
     def __init__(self) -> None:
         self.frames: list[PipeRequest] = []
+        self.answers = True
+        self.calls = asyncio.Semaphore(0)
 
     async def Pipe(self, request_iterator: object, context: Any) -> None:  # type: ignore[override] # noqa: N802 - gRPC's
         await context.write(PipeResponse(credits=1024))
@@ -41,12 +48,16 @@ class Recorder(PipeServiceServicer):
             self.frames.append(frame)
             response = PipeResponse()
             for call in frame.calls:
+                self.calls.release()
+                if not self.answers:
+                    continue
                 response.results.add(id=call.id)
             await context.write(response)
 
 
-async def record(requests: list[GetCursorRequest]) -> list[PipeRequest]:
-    """The frames in which the requests are sent when they are made at once."""
+@asynccontextmanager
+async def recording() -> AsyncIterator[tuple[Recorder, CursorStub]]:
+    """A recorder that has recorded nothing yet, and a stub on an open pipe to it."""
     recorder, server = Recorder(), grpc.aio.server()
     add_PipeServiceServicer_to_server(recorder, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -55,9 +66,15 @@ async def record(requests: list[GetCursorRequest]) -> list[PipeRequest]:
         stub = cursors(channel)
         await stub.GetCursor(REQUEST)
         recorder.frames.clear()
-        await asyncio.gather(*(_await(stub.GetCursor(request, timeout=30)) for request in requests))
+        yield recorder, stub
     await server.stop(None)
-    return recorder.frames
+
+
+async def record(requests: list[GetCursorRequest]) -> list[PipeRequest]:
+    """The frames in which the requests are sent when they are made at once."""
+    async with recording() as (recorder, stub):
+        await asyncio.gather(*(_await(stub.GetCursor(request, timeout=30)) for request in requests))
+        return list(recorder.frames)
 
 
 async def _await(call: Any) -> Any:
@@ -72,6 +89,38 @@ async def test_calls_are_batched() -> None:
     assert calls[0].method == "/roomline.v1.CursorService/GetCursor"
     assert calls[0].request == REQUEST.SerializeToString()
     assert all(0 < call.timeout_us <= 30_000_000 for call in calls)
+
+
+async def test_cancelled_ids_are_sent_in_pieces() -> None:
+    async with recording() as (recorder, stub):
+        recorder.answers = False
+        calls = [stub.GetCursor(REQUEST) for _ in range(200)]
+        for _ in range(1 + len(calls)):  # and the one that opened the pipe
+            await recorder.calls.acquire()
+        for call in calls:
+            call.cancel()
+        recorder.answers = True
+        await stub.GetCursor(REQUEST)  # sent after what was cancelled before it
+        sizes = [len(frame.cancelled_ids) for frame in recorder.frames if frame.cancelled_ids]
+        assert sizes == [MAX_FRAME_ITEMS] * 3 + [8]
+
+
+async def test_a_pipe_keeps_nothing_of_the_call_that_opened_it(server: Server) -> None:
+    class Known:
+        """What only the first call's task knows."""
+
+    known: ContextVar[Known] = ContextVar("known")
+
+    async def first_call() -> weakref.ref[Known]:
+        known.set(Known())
+        await cursors(channel).GetCursor(REQUEST)
+        return weakref.ref(known.get())
+
+    async with pipe_to(server) as channel:
+        left = await asyncio.create_task(first_call())
+        await asyncio.sleep(0)  # the loop holds the task until then
+        gc.collect()
+        assert left() is None
 
 
 async def test_frames_of_calls_keep_to_their_size() -> None:

@@ -140,7 +140,8 @@ async def test_an_outage_is_borne_for_a_while_then_calls_fail_at_once(server: Se
         assert isinstance(details, bytes)
         info = error_details_pb2.ErrorInfo()
         assert status_pb2.Status.FromString(details).details[0].Unpack(info)
-        assert (info.domain, dict(info.metadata)) == ("roomline", {"service": server.address})
+        # Not where it is: callers see this.
+        assert (info.domain, dict(info.metadata)) == ("roomline", {"service": "backend"})
         waiting = stub.GetCursor(REQUEST, wait_for_ready=True)
         await server.start()
         assert await waiting == GetCursorResponse()
@@ -149,7 +150,7 @@ async def test_an_outage_is_borne_for_a_while_then_calls_fail_at_once(server: Se
 
 async def test_a_channel_closed_under_the_pipe(server: Server) -> None:
     under = plain_to(server)
-    async with PipeChannel(under, address="cursors", patience=QUICK) as channel:
+    async with PipeChannel(under, service="cursors", patience=QUICK) as channel:
         stub = cursors(channel)
         await stub.GetCursor(REQUEST)
         await under.close()

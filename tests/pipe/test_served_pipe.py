@@ -12,7 +12,8 @@ from roomline.v1.cursor_service_pb2 import ListRoomCursorsResponse
 from roomline.v1.pipe_service_pb2 import PipeCall, PipeMetadata, PipeRequest, PipeResponse, PipeResult
 from roomline.v1.pipe_service_pb2_grpc import PipeServiceStub
 
-from services.common.pipe.limits import MAX_FRAME_BYTES, MAX_FRAME_ITEMS
+from services.common.errors import failure_of
+from services.common.pipe.limits import MAX_FRAME_BYTES, MAX_FRAME_ITEMS, MAX_METADATA_ITEMS
 from tests.pipe.harness import Context, Server, answer, failure, plain_to, reason, serving
 
 METHOD = "/roomline.v1.CursorService/ListRoomCursors"
@@ -66,8 +67,20 @@ async def pipe(server: Server) -> AsyncIterator[Pipe]:
         opened.stream.cancel()
 
 
-async def test_results_are_batched(pipe: Pipe) -> None:
-    await pipe.send(*(call(number) for number in range(200)))
+async def test_results_are_batched(server: Server, pipe: Pipe) -> None:
+    started, release = asyncio.Semaphore(0), asyncio.Event()
+
+    async def wait(request: Any, context: Context) -> ListRoomCursorsResponse:
+        started.release()
+        await release.wait()
+        return ListRoomCursorsResponse()
+
+    server.behavior = wait
+    for first in range(0, 200, MAX_FRAME_ITEMS):
+        await pipe.send(*(call(number) for number in range(first, min(first + MAX_FRAME_ITEMS, 200))))
+    for _ in range(200):
+        await started.acquire()
+    release.set()
     frames: list[PipeResponse] = []
     while sum(len(frame.results) for frame in frames) < 200:
         frames.append(await pipe.frame())
@@ -189,6 +202,44 @@ async def test_a_garbage_frame_ends_its_pipe_only(server: Server, pipe: Pipe, ga
     server.behavior = answer
     await pipe.send(call(1))
     assert (await pipe.results(1))[0].code == 0
+
+
+@pytest.mark.parametrize(
+    ("calls", "cancelled", "field", "limit"),
+    [(MAX_FRAME_ITEMS + 1, 0, "calls", MAX_FRAME_ITEMS), (0, 1025, "cancelled_ids", 1024)],
+)
+async def test_a_frame_with_too_many_items_ends_its_pipe_only(
+    server: Server, pipe: Pipe, calls: int, cancelled: int, field: str, limit: int
+) -> None:
+    await pipe.send(*(call(number) for number in range(calls)), cancel=tuple(range(cancelled)))
+    error = await failure(pipe.frame())
+    assert reason(error) == "FIELD_INVALID"
+    assert dict(failure_of(error).metadata) == {"field": field, "rule": f"at most {limit} items"}
+    assert server.captured.calls == 0
+    async with plain_to(server) as channel:
+        other = Pipe(channel)
+        await other.open()
+        await other.send(*(call(number) for number in range(MAX_FRAME_ITEMS)), cancel=tuple(range(2000, 3024)))
+        assert {result.code for result in await other.results(MAX_FRAME_ITEMS)} == {0}
+
+
+async def test_a_frame_that_is_too_large_ends_its_pipe_unparsed(server: Server) -> None:
+    async with plain_to(server) as channel:
+        raw: Any = channel.stream_stream("/roomline.v1.PipeService/Pipe")()
+        await raw.read()
+        await raw.write(b"\xff" * (MAX_FRAME_BYTES + 1))
+        error = await failure(raw.read())
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert reason(error) == "REQUEST_TOO_LARGE"
+
+
+async def test_a_call_with_too_much_metadata_is_refused_alone(pipe: Pipe) -> None:
+    entry = PipeMetadata(key="a", value=b"x")
+    most = MAX_METADATA_ITEMS
+    await pipe.send(call(1, metadata=[entry] * (most + 1)), call(2, metadata=[entry] * most))
+    results = {result.id: result for result in await pipe.results(2)}
+    assert result_reason(results[1]) == "FIELD_INVALID"
+    assert results[2].code == 0
 
 
 async def test_an_id_twice_in_flight_ends_the_pipe(server: Server, pipe: Pipe) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.struct_pb2 import Struct
+from roomline.v1.access_service_pb2 import AssignRoleRequest
 from roomline.v1.event_pb2 import Event
 from roomline.v1.message_pb2 import Message, Part
 from roomline.v1.message_service_pb2 import SendMessageRequest
@@ -65,6 +66,11 @@ class Stores:
         request = SendMessageRequest(room_id=room_id, parts=[text(content)], request_id=request_id)
         return await self.messages.append(caller, sender, request)
 
+    async def assign(self, user_id: str, role_name: str, room_id: str = "", *, asked_at: int | None = None) -> None:
+        """Gives a role."""
+        request = AssignRoleRequest(user_id=user_id, role_name=role_name, room_id=room_id)
+        await self.access.assign(SERVER, request, self.clock() if asked_at is None else asked_at)
+
     async def events(self, instance_id: str = "one") -> list[Event]:
         """The log of an instance."""
         rows = await self.database.read(
@@ -95,7 +101,7 @@ async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
         SqliteMembers(database, clock),
         SqliteMessages(database, clock, new_id),
         SqliteCursors(database, clock),
-        SqliteAccess(database),
+        SqliteAccess(database, clock),
         SqlitePurges(database, clock),
     )
     await database.close()

@@ -9,6 +9,7 @@ from roomline.v1.message_service_pb2 import (
     MessageOrder,
     SendMessageRequest,
 )
+from roomline.v1.room_service_pb2 import DeleteRoomRequest, RemoveMembersRequest
 
 from services.common.ids import MICROSECONDS
 from tests.stores.conftest import SERVER, STRANGER, Stores, struct, text, user
@@ -17,15 +18,16 @@ from tests.support.refusals import refuses
 
 async def test_a_message_comes_back_as_sent(stores: Stores) -> None:
     room = await stores.room("bob", room_id="lobby")
+    first = await stores.send("lobby", "bob")
     request = SendMessageRequest(
-        room_id="lobby", parts=[text("hi"), text("")], custom_data=struct(a=1), reply_to="some-uid"
+        room_id="lobby", parts=[text("hi"), text("")], custom_data=struct(a=1), reply_to=first.uid
     )
     sent = await stores.messages.append(SERVER, "bob", request)
     assert (sent.user_id, sent.room_id, sent.room_uid) == ("bob", "lobby", room.uid)
     assert [part.content for part in sent.parts] == ["hi", ""]
     assert sent.created_at == sent.updated_at
     assert sent.custom_data["a"] == 1
-    assert sent.reply_to == "some-uid"
+    assert sent.reply_to == first.uid
     assert await stores.messages.get(SERVER, "lobby", sent.id) == sent
 
 
@@ -147,9 +149,29 @@ async def test_a_deleted_message_is_wiped_everywhere(stores: Stores) -> None:
     )
     assert "a-secret-word" not in repr(rows)
     assert (await stores.kinds())[-1] == "message_deleted"
-    repeated = await stores.send("lobby", "bob", "a-secret-word", request_id="r")
-    assert repeated.id == sent.id
-    assert not repeated.parts
+    assert await stores.send("lobby", "bob", "a-secret-word", request_id="r") == sent
+
+
+async def test_a_repeated_request_gets_the_first_answer_and_no_news(stores: Stores) -> None:
+    await stores.room("bob", room_id="lobby")
+    sent = await stores.send("lobby", "bob", "mine", request_id="r", caller=user("bob"))
+    await stores.members.remove(SERVER, RemoveMembersRequest(room_id="lobby", user_ids=["bob"]))
+    edit = EditMessageRequest(room_id="lobby", id=sent.id, parts=[text("for members only")], request_id="e")
+    edited = await stores.messages.edit(SERVER, edit)
+    assert await stores.send("lobby", "bob", "mine", request_id="r", caller=user("bob")) == sent
+    await stores.rooms.delete(SERVER, DeleteRoomRequest(room_id="lobby"))
+    assert await stores.send("lobby", "bob", "mine", request_id="r", caller=user("bob")) == sent
+    assert await stores.messages.edit(SERVER, edit) == edited
+
+
+async def test_only_a_live_message_of_the_room_can_be_answered(stores: Stores) -> None:
+    for name in ("lobby", "other"):
+        await stores.room("bob", room_id=name)
+    elsewhere = await stores.send("other", "bob")
+    for uid in (elsewhere.uid, "unknown"):
+        with refuses("FIELD_INVALID", field="reply_to"):
+            request = SendMessageRequest(room_id="lobby", parts=[text("hi")], reply_to=uid)
+            await stores.messages.append(SERVER, "bob", request)
 
 
 async def test_deleting_by_id_alone_finds_the_room(stores: Stores) -> None:

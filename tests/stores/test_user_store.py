@@ -249,6 +249,8 @@ async def test_a_wipe_empties_one_instance(stores: UserStores, monkeypatch: pyte
     await stores.deletions.wipe("one")
     assert await stores.ids("one") == []
     assert len(await stores.ids("two")) == 4
+    assert len(await stores.deletions.pending()) == 2
+    await stores.deletions.drop_user_deletions("one")
     assert await stores.deletions.pending() == [Deletion("two", DeletionKind.USER, "0")]
     await stores.users.create("one", new("again"), repeatable("1"))
     assert await stores.ids("one") == ["again"]
@@ -310,6 +312,7 @@ async def test_a_deleted_instance_leaves_a_deletion_that_blocks_its_id(stores: U
     with refuses("DELETION_PENDING", kind="instance"):
         await stores.instances.create(Instance(id="one"), InstanceKey(id="k", secret="s"), None)
     await stores.deletions.wipe("one")
+    await stores.deletions.drop_user_deletions("one")
     assert await stores.deletions.is_pending(Deletion("one", DeletionKind.INSTANCE))
     await stores.deletions.finished(Deletion("one", DeletionKind.INSTANCE))
     await stores.instances.create(Instance(id="one"), InstanceKey(id="k", secret="s"), None)

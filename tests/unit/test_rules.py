@@ -3,10 +3,11 @@
 import pytest
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
 from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.cursor_service_pb2 import SetCursorRequest
 from roomline.v1.message_pb2 import Part
-from roomline.v1.message_service_pb2 import SendMessageRequest
+from roomline.v1.message_service_pb2 import ListMessagesRequest, SendMessageRequest
 from roomline.v1.user_service_pb2 import BatchCreateUsersRequest, CreateUserRequest, NewUser
 
 from services.common import rules
@@ -73,6 +74,9 @@ def test_missing_fields_are_named(request_: Message, field: str) -> None:
         (SendMessageRequest(room_id="x", parts=[Part(type="a/b", url="relative/path")]), "parts[0].url"),
         (SendMessageRequest(room_id="x", parts=[Part(type="a/b", content="ä" * 32769)]), "parts[0].content"),
         (SetCursorRequest(user_id="u", room_id="r", position=-1), "position"),
+        (ListMessagesRequest(room_id="r", created_from=Timestamp(seconds=2**62)), "created_from"),
+        (ListMessagesRequest(room_id="r", created_before=Timestamp(nanos=-1)), "created_before"),
+        (ListMessagesRequest(room_id="r", order=99), "order"),  # type: ignore[arg-type]
     ],
 )
 def test_invalid_fields_are_named(request_: Message, field: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.common.sqlite import Database, Work
+from tests.support.refusals import refuses
 
 
 @pytest.fixture
@@ -56,17 +57,42 @@ async def test_work_that_fails_takes_back_its_own_changes_only(database: Databas
 
 
 async def test_a_commit_that_fails_is_told_to_everybody_in_it(database: Database) -> None:
-    def broken(connection: sqlite3.Connection) -> None:
-        connection.execute("SELECT * FROM nonexistent")
+    await database.write(lambda connection: connection.execute("PRAGMA max_page_count = 3").fetchone())
 
-    results = await asyncio.gather(
-        *(database.write(work) for work in (insert(1), broken)),
-        return_exceptions=True,
-    )
-    assert all(isinstance(result, sqlite3.OperationalError) for result in results)
+    def large(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE blobs AS SELECT zeroblob(100000)")
+
+    results = await asyncio.gather(*(database.write(work) for work in (insert(1), large)), return_exceptions=True)
+    for result in results:
+        with refuses("STORAGE_FULL"):
+            raise result if isinstance(result, BaseException) else AssertionError
+    assert results[0] is not results[1]
     assert await numbers(database) == []
     await database.write(insert(5))
     assert await numbers(database) == [5]
+
+
+async def test_a_wrong_statement_fails_alone(database: Database) -> None:
+    def wrong(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO t VALUES (7)")
+        connection.execute("SELECT * FROM nonexistent")
+
+    results = await asyncio.gather(*(database.write(work) for work in (insert(1), wrong)), return_exceptions=True)
+    assert [type(result) for result in results] == [int, sqlite3.OperationalError]
+    assert await numbers(database) == [1]
+
+
+async def test_writing_goes_on_after_the_writer_itself_failed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_work: object) -> None:
+        raise ValueError("the connection is gone")
+
+    with monkeypatch.context() as broken, refuses("INTERNAL"):
+        broken.setattr(database._writer, "run", fail)
+        await database.write(insert(1))
+    await database.write(insert(2))
+    assert await numbers(database) == [2]
 
 
 async def test_a_caller_that_gives_up_does_not_stop_the_work(database: Database) -> None:

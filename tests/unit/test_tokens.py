@@ -1,5 +1,6 @@
 """Access tokens: spec §2, and the attacks of fault 10."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -13,6 +14,7 @@ from roomline.v1.instance_service_pb2 import InstanceCredentials
 
 from services.common.call import Caller, Level
 from services.common.ids import MICROSECONDS
+from services.common.telemetry import set_request_id
 from services.common.tokens import (
     LEEWAY_SECONDS,
     OPERATOR_ISSUER,
@@ -191,6 +193,54 @@ async def test_a_revoked_key_counts_at_once_for_cached_tokens(verify: Verify) ->
     verify.keys.current = 3
     other = await verify(forge(claims(iss="api_keys/k2"), "the secret of another key"))
     assert other.user_id == "bob"
+
+
+class KeysThatChange(Keys):
+    """Credentials that are not known yet, and change while they are fetched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.current = 0
+        self.change: Callable[[], None] | None = None
+
+    async def get(self, instance_id: str) -> InstanceCredentials | None:
+        found = InstanceCredentials()
+        found.CopyFrom(self.credentials)
+        await asyncio.sleep(0)
+        self.current = self.current or 1  # known from now on
+        if self.change is not None:
+            self.change()
+            self.current += 1
+            self.change = None
+        return found
+
+
+async def test_a_key_that_is_revoked_while_it_is_looked_up_counts_no_more() -> None:
+    keys = KeysThatChange()
+    keys.change = lambda: keys.credentials.keys.__delitem__(0)
+    verifier = TokenVerifier(keys, SERVICE_SECRET, "operator's secret", lambda: NOW)
+    for _ in range(2):
+        with refuses("TOKEN_INVALID"):
+            await verifier.verify("Bearer " + forge(claims()))
+
+
+async def test_a_subject_is_no_longer_than_a_user_id_can_be(verify: Verify) -> None:
+    assert (await verify(forge(claims(sub="é" * 160)))).user_id == "é" * 160
+    for su in (False, True):
+        with refuses("TOKEN_INVALID"):
+            await verify(forge(claims(sub="é" * 161, su=su)))
+
+
+async def test_service_tokens_carry_the_request_id_of_the_call_they_are_for() -> None:
+    tokens = ServiceTokens(SERVICE_ISSUER, SERVICE_SECRET, "message", lambda: NOW)
+    assert tokens.metadata("one") == (("authorization", "Bearer " + tokens("one")),)
+
+    async def call() -> tuple[tuple[str, str], ...]:
+        set_request_id("r1")
+        return tokens.metadata("one")
+
+    _, request_id = await asyncio.create_task(call())
+    assert request_id == ("x-request-id", "r1")
 
 
 async def test_a_key_ends_at_its_time_without_any_news(verify: Verify) -> None:

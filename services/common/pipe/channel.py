@@ -16,30 +16,27 @@ class PipeChannel(grpc.aio.Channel):
     """A channel for generated stubs whose unary methods go through the pipe; streaming methods go as they are.
 
     `channel` is the channel under it, or the address (`host:port`) of one to make, with TLS if `credentials` are given;
-    either way it is closed with this one. A given channel should have `limits.RECONNECT_OPTIONS`. `address` is what
-    errors call the server; needed for a given channel only. Connects with the first call, and again when needed.
+    either way it is closed with this one. A given channel should have `limits.RECONNECT_OPTIONS`. `service` is what
+    errors, which callers see, call the server. Connects with the first call, and again when needed.
     """
 
     def __init__(
         self,
         channel: grpc.aio.Channel | str,
         *,
-        address: str = "",
+        service: str = "backend",
         credentials: grpc.ChannelCredentials | None = None,
         options: Sequence[tuple[str, Any]] = (),
         patience: Patience | None = None,
     ) -> None:
         if isinstance(channel, str):
-            address = address or channel
             options = (*RECONNECT_OPTIONS, *options)
             if credentials is None:
                 channel = grpc.aio.insecure_channel(channel, options=options)
             else:
                 channel = grpc.aio.secure_channel(channel, credentials, options=options)
         self._channel = channel
-        self._link = Link(
-            pipe_service_pb2_grpc.PipeServiceStub(channel).Pipe, address or "backend", patience or Patience()
-        )
+        self._link = Link(pipe_service_pb2_grpc.PipeServiceStub(channel).Pipe, service, patience or Patience())
 
     def unary_unary(
         self,

@@ -115,10 +115,11 @@ class Connection:
             log.debug("pipe_write_failed", error=str(error))
 
     def _next_frame(self) -> PipeRequest:
-        frame = PipeRequest(cancelled_ids=self._cancelled_ids)
-        self._cancelled_ids.clear()
-        if self.retired.is_set():
-            return frame
+        if self._cancelled_ids:  # on their own, so that they take nothing from the size of calls
+            cancelled = self._cancelled_ids[:MAX_FRAME_ITEMS]
+            del self._cancelled_ids[:MAX_FRAME_ITEMS]
+            return PipeRequest(cancelled_ids=cancelled)
+        frame = PipeRequest()
         queue, in_flight = self._queue, self.in_flight
         add = frame.calls.add
         size = count = 0

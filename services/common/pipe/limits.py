@@ -5,15 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MAX_FRAME_ITEMS = 64
-"""The most calls or results in a frame: more hardly saves anything, and delays the first of them."""
+"""The most calls, cancelled ids or results in a frame: more hardly saves anything, and delays the first of them."""
 
 MAX_FRAME_BYTES = 1024 * 1024
-"""The most bytes in a frame of several items. A call above it goes unary, a result above it has a frame of its own."""
+"""The most bytes in a frame of calls, and in one of several results. A call above it goes unary, a result above it has
+a frame of its own."""
 
 ITEM_OVERHEAD = 64
 """More than an item's numbers and tags ever take."""
 
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+MAX_METADATA_ITEMS = 128
+"""The most metadata entries of a call: in HTTP/2 their number costs the sender more than it does here."""
+
+GRPC_MESSAGE_BYTES = 4 * 1024 * 1024
 """The largest message that a gRPC peer accepts unless its options say otherwise."""
 
 MAX_IN_FLIGHT = 1024

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextvars import Context
 
 import grpc
 import structlog
@@ -26,9 +27,9 @@ class Link:
     was sent and not answered goes again if that is safe, and else ends CONNECTION_LOST.
     """
 
-    def __init__(self, open_stream: Opener, address: str, patience: Patience) -> None:
+    def __init__(self, open_stream: Opener, service: str, patience: Patience) -> None:
         self._open_stream = open_stream
-        self._address = address
+        self._service = service
         self._patience = patience
         self._queue: deque[PipedCall] = deque()
         self._dead = 0
@@ -52,7 +53,8 @@ class Link:
         if self._keeper is None:
             self.loop = asyncio.get_running_loop()
             self._deadlines = Deadlines[PipedCall](self._expire)
-            self._keeper = self.loop.create_task(self._keep())
+            # In a context of its own: the first call's would keep that call's request id and caller for ever.
+            self._keeper = self.loop.create_task(self._keep(), context=Context())
         if timeout is not None and timeout < FOREVER:
             call.deadline = self.loop.time() + timeout
             if timeout <= 0:
@@ -146,7 +148,7 @@ class Link:
             async with asyncio.timeout(self._patience.connect_seconds):
                 first = await stream.read()
         except grpc.aio.AioRpcError as error:
-            log.debug("pipe_not_opened", address=self._address, details=error.details())
+            log.debug("pipe_not_opened", service=self._service, details=error.details())
             return None
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -154,7 +156,7 @@ class Link:
                 raise
             return None  # somebody closed the channel under the pipe
         except Exception as error:  # noqa: BLE001 - whatever it was, calls must not wait for ever
-            log.debug("pipe_not_opened", address=self._address, details=repr(error))
+            log.debug("pipe_not_opened", service=self._service, details=repr(error))
             return None
         if not isinstance(first, PipeResponse) or not first.credits:
             stream.cancel()
@@ -214,4 +216,4 @@ class Link:
             call.fail(RoomlineError(ErrorReason.ERROR_REASON_CONNECTION_LOST))
         else:
             reason = ErrorReason.ERROR_REASON_SERVICE_UNAVAILABLE
-            call.fail(RoomlineError(reason, service=self._address))
+            call.fail(RoomlineError(reason, service=self._service))

@@ -13,7 +13,7 @@ from roomline.v1.pipe_service_pb2 import PipeCall, PipeRequest, PipeResponse, Pi
 from services.common.errors import RoomlineError
 from services.common.pipe.context import PipeContext, refusal
 from services.common.pipe.deadlines import FOREVER, Deadlines
-from services.common.pipe.limits import ITEM_OVERHEAD, MAX_FRAME_BYTES, MAX_FRAME_ITEMS
+from services.common.pipe.limits import ITEM_OVERHEAD, MAX_FRAME_BYTES, MAX_FRAME_ITEMS, MAX_METADATA_ITEMS
 from services.common.pipe.metadata import Metadatum, unpack
 
 log = structlog.get_logger()
@@ -101,6 +101,9 @@ class ServedPipe:
     async def _read(self) -> None:
         try:
             while isinstance(frame := await self.stream.read(), PipeRequest):  # or grpc.aio.EOF
+                # Nobody has shown a token yet, and nothing else runs until the whole frame is accepted.
+                _check_count("calls", len(frame.calls), MAX_FRAME_ITEMS)
+                _check_count("cancelled_ids", len(frame.cancelled_ids), max(self._max_in_flight, MAX_FRAME_ITEMS))
                 for call in frame.calls:
                     self._accept(call)
                 for call_id in frame.cancelled_ids:
@@ -132,9 +135,13 @@ class ServedPipe:
         metadata = self._user_agent
         if call.metadata:
             try:
+                _check_count("calls.metadata", len(call.metadata), MAX_METADATA_ITEMS)
                 metadata = unpack(call.metadata, self._user_agent)
             except grpc.aio.InternalError:
                 self._reply(refusal(call_id, RoomlineError(ErrorReason.ERROR_REASON_REQUEST_UNDECODABLE)))
+                return
+            except RoomlineError as error:
+                self._reply(refusal(call_id, error))
                 return
         calls[call_id] = context = PipeContext(self, metadata)
         if timeout_us := call.timeout_us:
@@ -227,3 +234,8 @@ class ServedPipe:
             results.popleft()
             count += 1
         return frame
+
+
+def _check_count(field: str, count: int, limit: int) -> None:
+    if count > limit:
+        raise RoomlineError(ErrorReason.ERROR_REASON_FIELD_INVALID, field=field, rule=f"at most {limit} items")

@@ -3,22 +3,26 @@
 import asyncio
 from typing import Any
 
+import grpc
 from roomline.v1 import pipe_service_pb2_grpc
 from roomline.v1.error_reason_pb2 import ErrorReason
+from roomline.v1.pipe_service_pb2 import DESCRIPTOR, PipeRequest, PipeResponse
 
 from services.common.errors import RoomlineError
-from services.common.pipe.limits import MAX_IN_FLIGHT, MAX_MESSAGE_BYTES
+from services.common.pipe.limits import GRPC_MESSAGE_BYTES, MAX_FRAME_BYTES, MAX_IN_FLIGHT
 from services.common.pipe.served_pipe import Dispatcher, ServedPipe
 
-__all__ = ["Dispatcher", "PipeServicer"]
+__all__ = ["PIPE_SERVICE", "Dispatcher", "PipeServicer", "add_pipe"]
+
+PIPE_SERVICE: str = DESCRIPTOR.services_by_name["PipeService"].full_name
 
 
 class PipeServicer(pipe_service_pb2_grpc.PipeServiceServicer):
-    """Serves pipes.
+    """Serves pipes; `add_pipe` adds it to a server.
 
     `max_in_flight` is how many calls each pipe may have in flight; more end RESOURCE_EXHAUSTED. `max_message_bytes`
-    is the largest message that both ends' gRPC options allow: a response above it ends RESOURCE_EXHAUSTED, as a plain
-    call's would.
+    is the largest message that this end may send and the other accepts: a response above it ends RESOURCE_EXHAUSTED, as
+    a plain call's would.
     """
 
     def __init__(
@@ -26,7 +30,7 @@ class PipeServicer(pipe_service_pb2_grpc.PipeServiceServicer):
         dispatcher: Dispatcher,
         *,
         max_in_flight: int = MAX_IN_FLIGHT,
-        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        max_message_bytes: int = GRPC_MESSAGE_BYTES,
     ) -> None:
         self._dispatcher = dispatcher
         self._max_in_flight = max_in_flight
@@ -64,3 +68,20 @@ class PipeServicer(pipe_service_pb2_grpc.PipeServiceServicer):
             await asyncio.gather(*late, return_exceptions=True)
         for pipe in pipes:
             pipe.expire()
+
+
+def add_pipe(servicer: PipeServicer, server: grpc.aio.Server) -> None:
+    """Serves pipes on a server; before it starts. Use it instead of the generated function.
+
+    It refuses a frame that is too large before it is parsed: a large frame of empty calls would take long to parse, and
+    much memory, before anybody has shown a token.
+    """
+    pipe: Any = servicer.Pipe
+    handler = grpc.stream_stream_rpc_method_handler(pipe, _parse, PipeResponse.SerializeToString)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(PIPE_SERVICE, {"Pipe": handler}),))
+
+
+def _parse(frame: bytes) -> PipeRequest:
+    if len(frame) > MAX_FRAME_BYTES:
+        raise RoomlineError(ErrorReason.ERROR_REASON_REQUEST_TOO_LARGE, limit=MAX_FRAME_BYTES)
+    return PipeRequest.FromString(frame)

@@ -1,5 +1,7 @@
 """Every RPC of the message service through generated stubs, over plain gRPC and over the pipe."""
 
+import asyncio
+
 from google.protobuf.field_mask_pb2 import FieldMask
 from roomline.v1 import cursor_service_pb2, message_service_pb2, room_service_pb2
 from roomline.v1.access_service_pb2 import (
@@ -10,6 +12,7 @@ from roomline.v1.access_service_pb2 import (
     UnassignRoleRequest,
 )
 from roomline.v1.instance_pb2 import InstanceLimits
+from roomline.v1.instance_service_pb2 import ResetInstanceRequest
 from roomline.v1.message_pb2 import Part
 from roomline.v1.role_pb2 import Role
 from roomline.v1.room_pb2 import Room
@@ -280,3 +283,54 @@ async def test_instances_do_not_see_each_other(cluster: Cluster) -> None:
 async def test_what_is_not_served_yet_says_so(cluster: Cluster) -> None:
     with refuses("METHOD_NOT_SERVED", method="/roomline.v1.AccessService/CreateRole"):
         await cluster.access.CreateRole(CreateRoleRequest(role=Role(name="x")), metadata=cluster.as_server())
+
+
+async def test_expiry_is_refused_until_it_is_served(cluster: Cluster) -> None:
+    await new_room(cluster, "bob")
+    request = message_service_pb2.SendMessageRequest(room_id="lobby", parts=[TEXT])
+    request.expires_at.GetCurrentTime()
+    with refuses("FIELD_INVALID", field="expires_at"):
+        await cluster.messages.SendMessage(request, metadata=cluster.as_user("bob"))
+
+
+async def test_a_repeated_creation_gets_its_answer_though_the_users_are_gone(cluster: Cluster) -> None:
+    server = cluster.as_server("bob")
+    create = room_service_pb2.CreateRoomRequest(id="lobby", name="n", user_ids=["ann"], request_id="c")
+    created = await cluster.rooms.CreateRoom(create, metadata=server)
+    add = room_service_pb2.AddMembersRequest(room_id="lobby", user_ids=["eve"], request_id="a")
+    await cluster.rooms.AddMembers(add, metadata=server)
+    for user_id in ("ann", "eve"):
+        await cluster.users.DeleteUser(DeleteUserRequest(id=user_id), metadata=server)
+    assert await cluster.rooms.CreateRoom(create, metadata=server) == created
+    await cluster.rooms.AddMembers(add, metadata=server)
+    with refuses("REQUEST_ID_REUSED"):
+        await cluster.rooms.CreateRoom(
+            room_service_pb2.CreateRoomRequest(name="other", request_id="c"), metadata=server
+        )
+
+
+async def test_a_room_is_not_created_with_more_members_than_allowed(cluster: Cluster) -> None:
+    await cluster.add_instance("small", InstanceLimits(room_members=1))
+    await cluster.add_users("bob", "ann", instance_id="small")
+    with refuses("QUOTA_EXCEEDED"):
+        await cluster.rooms.CreateRoom(
+            room_service_pb2.CreateRoomRequest(name="n", user_ids=["ann"]),
+            metadata=cluster.as_server("bob", instance_id="small"),
+        )
+
+
+async def test_a_reset_leaves_nothing_of_what_was_created_meanwhile(cluster: Cluster) -> None:
+    server = cluster.as_server("bob")
+    for _ in range(3):
+        creations = [
+            asyncio.ensure_future(
+                cluster.rooms.CreateRoom(room_service_pb2.CreateRoomRequest(name="n"), metadata=server)
+            )
+            for _ in range(40)
+        ]
+        await creations[0]
+        await cluster.instances.ResetInstance(ResetInstanceRequest(), metadata=server)
+        await asyncio.gather(*creations, return_exceptions=True)
+        listed = room_service_pb2.ListRoomsRequest(include_private=True)
+        assert not (await cluster.rooms.ListRooms(listed, metadata=server)).rooms
+        await cluster.add_users("bob")

@@ -1,0 +1,37 @@
+"""Fixtures of the fault tests."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.actors import Actor
+from tests.faults.chance import CHANCE
+from tests.faults.invariants import check_databases
+from tests.support.cluster import Cluster, running_cluster
+
+
+@pytest.fixture(autouse=True)
+def seed() -> int:
+    """Makes the moments of a test; `ROOMLINE_FAULT_SEED` makes them the same again, as far as the machine does."""
+    chosen = int(os.environ.get("ROOMLINE_FAULT_SEED") or secrets.randbits(32))
+    print(f"ROOMLINE_FAULT_SEED={chosen}")  # noqa: T201 - pytest shows it with a failure
+    CHANCE.seed(chosen)
+    return chosen
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    """User and message service with the users bob, ann and eve; their databases must agree afterwards."""
+    async with running_cluster(tmp_path) as running:
+        await running.add_users("bob", "ann", "eve")
+        yield running
+    check_databases(tmp_path)
+
+
+@pytest.fixture
+def server(cluster: Cluster) -> Actor:
+    """A server of the instance that acts as Bob where an actor is needed."""
+    return Actor(cluster, cluster.as_server("bob"))

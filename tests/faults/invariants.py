@@ -1,0 +1,114 @@
+"""What must hold in the databases, whatever happened: rows agree with each other and with the log."""
+# ruff: noqa: S608 - statements are composed of constants
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from roomline.v1.event_pb2 import Event
+
+from tests.faults.replay import Replay
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The database, for reading."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        yield connection
+
+
+def rows(connection: sqlite3.Connection, query: str, *values: object) -> list[Any]:
+    """What a query finds; the values themselves if it asks for one column."""
+    found = connection.execute(query, values).fetchall()
+    return [row[0] if len(row) == 1 else row for row in found]
+
+
+def check_databases(folder: Path) -> None:
+    """Checks both databases of a data folder, and that they agree on who exists. No purge may be under way."""
+    with opened(folder / "user.db") as users, opened(folder / "message.db") as messages:
+        for connection in (users, messages):
+            assert rows(connection, "PRAGMA integrity_check") == ["ok"]
+        check_messages(messages)
+        assert rows(users, "SELECT * FROM deletions") == []
+        existing = set(users.execute("SELECT instance_id, id FROM users"))
+        for table in ("members", "cursors", "role_assignments"):
+            named = set(messages.execute(f"SELECT instance_id, user_id FROM {table}"))
+            assert named <= existing, f"{table} of users that do not exist: {named - existing}"
+
+
+def check_messages(connection: sqlite3.Connection) -> None:
+    """Checks the message service's database."""
+    _check_references(connection)
+    _check_counters(connection)
+    for instance_id in rows(connection, "SELECT instance_id FROM logs"):
+        _check_log(connection, instance_id)
+
+
+def events(connection: sqlite3.Connection, instance_id: str) -> list[Event]:
+    """The log of an instance."""
+    found = rows(connection, "SELECT event FROM events WHERE instance_id = ? ORDER BY position", instance_id)
+    return [Event.FromString(event) for event in found]
+
+
+def _check_references(connection: sqlite3.Connection) -> None:
+    known = "SELECT instance_id, key FROM rooms"
+    remains = "SELECT instance_id, room_key FROM room_remains"
+    for table, rooms in (("members", known), ("cursors", known), ("messages", f"{known} UNION {remains}")):
+        query = f"SELECT * FROM {table} WHERE (instance_id, room_key) NOT IN ({rooms})"
+        assert rows(connection, query) == [], f"{table} without a room"
+    roles = "SELECT * FROM role_assignments WHERE room_id != '' AND (instance_id, room_id) NOT IN"
+    assert rows(connection, f"{roles} (SELECT instance_id, id FROM rooms)") == [], "roles in no room"
+    assert not {*rows(connection, known)} & {*rows(connection, remains)}, "a room is deleted and there"
+
+
+def _check_counters(connection: sqlite3.Connection) -> None:
+    live = "x.instance_id = r.instance_id AND x.room_key = r.key AND x.unsent_at IS NULL"
+    members = "m.instance_id = r.instance_id AND m.room_key = r.key"
+    counted = connection.execute(
+        "SELECT r.id, r.message_count, r.member_count, r.last_message_at,"
+        f" (SELECT count(*) FROM messages x WHERE {live}), (SELECT count(*) FROM members m WHERE {members}),"
+        f" (SELECT x.created_at FROM messages x WHERE {live} ORDER BY x.id DESC LIMIT 1) FROM rooms r"
+    )
+    for room_id, *stored_and_true in counted:
+        assert stored_and_true[:3] == stored_and_true[3:], f"counters of {room_id}"
+
+
+def _check_log(connection: sqlite3.Connection, instance_id: str) -> None:
+    last, last_id, last_key = connection.execute(
+        "SELECT position, message_id, room_key FROM logs WHERE instance_id = ?", (instance_id,)
+    ).fetchone()
+    log = events(connection, instance_id)
+    positions = rows(connection, "SELECT position FROM events WHERE instance_id = ? ORDER BY position", instance_id)
+    assert positions == [event.position for event in log]
+    # A wiped instance begins anew, where the numbers stand.
+    assert positions == list(range(last - len(log) + 1, last + 1)), "positions have gaps"
+
+    ids = rows(connection, "SELECT id FROM messages WHERE instance_id = ?", instance_id)
+    assert max(ids, default=0) <= last_id
+    assert max(rows(connection, "SELECT key FROM rooms WHERE instance_id = ?", instance_id), default=0) <= last_key
+    sent = Counter(event.message_sent.message.id for event in log if event.HasField("message_sent"))
+    assert all(count == 1 for count in sent.values()), "a message was logged twice"
+    assert set(ids) <= sent.keys(), "a message without its event"
+    assert list(sent) == sorted(sent), "ids do not rise with positions"
+
+    replay = Replay()
+    for event in log:
+        replay.apply(event)
+    assert replay.state() == _state(connection, instance_id), "the log does not lead to what is stored"
+
+
+def _state(connection: sqlite3.Connection, instance_id: str) -> dict[str, Any]:
+    """What `Replay.state` gives, from the tables."""
+    state: dict[str, Any] = {}
+    for room_id, key in connection.execute("SELECT id, key FROM rooms WHERE instance_id = ?", (instance_id,)):
+        place = (instance_id, key)
+        of_room = "WHERE instance_id = ? AND room_key = ?"
+        state[room_id] = {
+            "members": sorted(rows(connection, f"SELECT user_id FROM members {of_room}", *place)),
+            "messages": sorted(rows(connection, f"SELECT id FROM messages {of_room} AND unsent_at IS NULL", *place)),
+            "cursors": dict(connection.execute(f"SELECT user_id, position FROM cursors {of_room}", place)),
+        }
+    return state

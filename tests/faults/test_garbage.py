@@ -1,0 +1,192 @@
+"""Faults 11, 18 and 19: nonsense at a gRPC port. Only the call that brings it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import grpc
+import pytest
+from google.protobuf.struct_pb2 import Struct
+from roomline.v1.message_service_pb2 import SendMessageRequest
+from roomline.v1.room_service_pb2 import GetRoomRequest, GetRoomResponse
+from roomline.v1.room_service_pb2_grpc import RoomServiceStub
+
+from tests.faults.actors import Actor, outcome, text
+from tests.faults.chance import CHANCE
+from tests.faults.http2 import HEADERS, RST_STREAM, Frame, Http2
+from tests.support.cluster import Cluster
+
+Method = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+
+GET_ROOM = "/roomline.v1.RoomService/GetRoom"
+SEND = "/roomline.v1.MessageService/SendMessage"
+PIPE = "/roomline.v1.PipeService/Pipe"
+CUSTOM_DATA = 7
+"""The number of `SendMessageRequest.custom_data`."""
+
+ODD_HEADERS: dict[str, list[tuple[bytes, bytes]]] = {
+    "bad base64": [(b"x-thing-bin", b"!!! this is no base64 !!!")],
+    "half base64": [(b"x-thing-bin", b"abcde")],
+    "many": [(b"x-%d" % number, b"value") for number in range(2000)],
+    "giant": [(b"x-giant", b"x" * 300_000)],
+    "giant binary": [(b"x-giant-bin", b"QUJD" * 60_000)],
+    "bad timeout": [(b"grpc-timeout", b"soon")],
+    "no timeout": [(b"grpc-timeout", b"0n")],
+    "unknown encoding": [(b"grpc-encoding", b"zip-of-death")],
+    "control characters": [(b"x-thing", b"a\x01b")],
+    "line break": [(b"x-thing", b"a\r\nauthorization: Bearer x")],
+    "high bytes": [(b"x-thing", b"\xff\xfe")],
+    "two tokens": [(b"authorization", b"Bearer x"), (b"authorization", b"Bearer y")],
+    "binary token": [(b"authorization-bin", b"QUJD")],
+}
+
+ODD_BODIES = {
+    "4 GiB announced": b"\0\xff\xff\xff\xffabc",
+    "more than announced": b"\0\0\0\0\0abcdefghij",
+    "flags": b"\x07\0\0\0\0",
+    "compressed, not said how": b"\x01\0\0\0\x03abc",
+    "two messages": b"\0\0\0\0\0" * 2,
+    "no protobuf": b"\0\0\0\0\x03\xff\xff\xff",
+    "no UTF-8": b"\0\0\0\0\x04\x0a\x02\xff\xfe",
+}
+
+
+@pytest.fixture
+async def wire(cluster: Cluster, server: Actor) -> AsyncIterator[Http2]:
+    """A connection to the message service, where there is a room."""
+    await server.create_room("lobby")
+    connection = await Http2.open(cluster.settings.message_address)
+    yield connection
+    await connection.close()
+
+
+async def check_next_call(cluster: Cluster, wire: Http2, stream: int) -> None:
+    """An ordinary call over the same connection."""
+    token = cluster.as_server()[0][1].encode()
+    wire.call(stream, GET_ROOM, GetRoomRequest(room_id="lobby").SerializeToString(), [(b"authorization", token)])
+    data, orderly = await wire.end_of(stream)
+    assert orderly
+    assert data, "the call was refused"
+    assert GetRoomResponse.FromString(data[5:]).room.id == "lobby"
+
+
+@pytest.mark.parametrize("name", ODD_HEADERS)
+async def test_odd_headers(cluster: Cluster, wire: Http2, name: str) -> None:
+    wire.call(1, GET_ROOM, GetRoomRequest(room_id="lobby").SerializeToString(), ODD_HEADERS[name])
+    data, _ = await wire.end_of(1)
+    assert data == b""
+    await check_next_call(cluster, wire, 3)
+
+
+@pytest.mark.parametrize("name", ODD_BODIES)
+async def test_odd_bodies(cluster: Cluster, wire: Http2, name: str) -> None:
+    token = cluster.as_server()[0][1].encode()
+    wire.call(1, GET_ROOM, ODD_BODIES[name], [(b"authorization", token)], raw=True)
+    data, _ = await wire.end_of(1)
+    assert data == b""
+    await check_next_call(cluster, wire, 3)
+
+
+@pytest.mark.parametrize("body", [b"", b"\0\0", b"\0\0\0\0\x10abc"])
+async def test_a_call_without_a_whole_request(cluster: Cluster, wire: Http2, body: bytes) -> None:
+    """The gRPC core leaves such a call open until the client ends it, or its deadline."""
+    wire.call(1, GET_ROOM, body, raw=True)
+    await check_next_call(cluster, wire, 3)
+    wire.send(Frame(RST_STREAM, 0, 1, (8).to_bytes(4, "big")))
+    await check_next_call(cluster, wire, 5)
+
+
+async def test_a_rapid_reset(cluster: Cluster, server: Actor, wire: Http2) -> None:
+    for stream in range(1, 4001, 2):
+        wire.headers(stream, GET_ROOM)
+        wire.send(Frame(RST_STREAM, 0, stream, (8).to_bytes(4, "big")))
+    assert await outcome(server.get_room("lobby")) == "OK"  # over a pipe that is open
+    async with asyncio.timeout(10), grpc.aio.insecure_channel(cluster.settings.message_address) as channel:
+        other = Actor(replace(cluster, rooms=RoomServiceStub(channel)), cluster.as_server())
+        while await outcome(other.get_room("lobby")) != "OK":
+            pass  # the core sheds some new calls while very many wait
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\0" * 100_000],
+    ids=["http/1", "tls", "zeros"],
+)
+async def test_other_protocols(cluster: Cluster, server: Actor, data: bytes) -> None:
+    host, _, port = cluster.settings.message_address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(data)
+    writer.write_eof()
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(10):
+            while await reader.read(65536):
+                pass
+    writer.close()
+    assert await outcome(server.create_room("")) == "OK"
+
+
+async def test_frames_that_are_none(cluster: Cluster, server: Actor, wire: Http2) -> None:
+    wire.send(Frame(HEADERS, 4, 1, b"\xff" * 50))  # HPACK refers to what is not there
+    with contextlib.suppress(ConnectionError):
+        data, _ = await wire.end_of(1)
+        assert data == b""
+    assert await outcome(server.get_room("lobby")) == "OK"
+
+
+def nested(depth: int, *, in_lists: bool = False) -> bytes:
+    """A serialized Struct of so many levels, which no library would make."""
+    struct = b""
+    for _ in range(depth - 1):
+        struct = _field(6, _field(1, _field(5, struct))) if in_lists else _field(5, struct)
+        struct = _field(1, _field(1, b"k") + _field(2, struct))
+    return struct
+
+
+def _field(number: int, data: bytes) -> bytes:
+    length, size = b"", len(data)
+    while size >= 128:
+        length += bytes((size % 128 + 128,))
+        size //= 128
+    return bytes((number << 3 | 2,)) + length + bytes((size,)) + data
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "pipe"])
+async def test_deep_custom_data(cluster: Cluster, server: Actor, *, plain: bool) -> None:
+    await server.create_room("lobby")
+    base = SendMessageRequest(room_id="lobby", parts=[text("x")]).SerializeToString()
+    async with grpc.aio.insecure_channel(cluster.settings.message_address) as channel:
+        send: Method = (channel if plain else cluster.message_channel).unary_unary(SEND)
+
+        async def say(custom_data: bytes) -> str:
+            return await outcome(send(base + _field(CUSTOM_DATA, custom_data), metadata=cluster.as_server("bob")))
+
+        assert Struct.FromString(nested(24)).fields["k"].HasField("struct_value")
+        assert await say(nested(24)) == "OK"
+        assert await say(nested(26)) == "FIELD_INVALID"
+        assert await say(nested(13, in_lists=True)) == "OK"
+        for depth in (15, 30, 40, 100, 1000, 10_000):
+            assert await say(nested(depth, in_lists=True)) in {"FIELD_INVALID", "REQUEST_UNDECODABLE"}
+        for depth in (30, 40, 100, 1000, 10_000):
+            assert await say(nested(depth)) in {"FIELD_INVALID", "REQUEST_UNDECODABLE"}
+        assert len(await server.page("lobby")) == 2
+
+
+async def test_random_bytes(cluster: Cluster, server: Actor) -> None:
+    await server.create_room("lobby")
+    send: Method = cluster.message_channel.unary_unary(SEND)
+    for length in range(200):
+        result = await outcome(send(CHANCE.randbytes(length), metadata=cluster.as_server("bob")))
+        assert result in {"REQUEST_UNDECODABLE", "FIELD_REQUIRED", "FIELD_INVALID", "ROOM_NOT_FOUND"}, result
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xff", b"\x0a\x02\xff\xff", CHANCE.randbytes(1000)])
+async def test_nonsense_in_a_pipe_ends_that_pipe_alone(cluster: Cluster, server: Actor, data: bytes) -> None:
+    async with grpc.aio.insecure_channel(cluster.settings.message_address) as channel:
+        pipe: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(PIPE)()
+        await pipe.read()
+        await pipe.write(data)
+        assert await pipe.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert await outcome(server.create_room("")) == "OK"
