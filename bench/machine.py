@@ -13,7 +13,7 @@ def describe(folder: Path) -> str:
     """Cores, versions and the file system of the folder that holds the databases, in one line."""
     cores = len(os.sched_getaffinity(0))
     return (
-        f"{cores} cores ({_processor()}), Linux {platform.release()}, Python {platform.python_version()}, "
+        f"{cores} cores ({_processor()}), Python {platform.python_version()}, "
         f"grpcio {grpc.__version__}, uvloop {version('uvloop')}, "
         f"SQLite {sqlite3.sqlite_version} on {_file_system(folder)}"
     )

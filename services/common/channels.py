@@ -25,6 +25,7 @@ def connect(address: str, settings: Settings, service: str = "backend") -> grpc.
         ("grpc.max_send_message_length", MAX_REQUEST_BYTES),
         ("grpc.keepalive_time_ms", int(KEEPALIVE_SECONDS * 1000)),
         ("grpc.keepalive_timeout_ms", int(KEEPALIVE_TIMEOUT_SECONDS * 1000)),
+        ("grpc.http2.ping_timeout_ms", int(KEEPALIVE_TIMEOUT_SECONDS * 1000)),  # a minute by default, and that counts
         ("grpc.keepalive_permit_without_calls", 0),
         ("grpc.http2.max_pings_without_data", 0),  # as many as it takes
     )

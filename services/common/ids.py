@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable
 
 Clock = Callable[[], int]
@@ -34,15 +33,13 @@ class Uuid7:
         """The next id."""
         with self._lock:
             # 48 bits of milliseconds, then 26 bits that count (12 in rand_a, 14 in rand_b) and start below their half.
-            floor = (self._clock() // 1000) << 26
-            start = floor | (int.from_bytes(self._entropy(4)) >> 7)
+            random = int.from_bytes(self._entropy(10))
+            start = (self._clock() // 1000) << 26 | (random >> 55)
             self._last = start if start > self._last else self._last + 1
             stamp = self._last
-        millis, count = stamp >> 26, stamp & 0x3FFFFFF
-        tail = int.from_bytes(self._entropy(6))
-        value = (millis & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | (count >> 14) << 64
-        value |= 0b10 << 62 | (count & 0x3FFF) << 48 | tail
-        return str(uuid.UUID(int=value))
+        count = stamp & 0x3FFFFFF
+        text = f"{stamp >> 26:012x}7{count >> 14:03x}{0x8000 | count & 0x3FFF:04x}{random & 0xFFFFFFFFFFFF:012x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def secret(entropy: Callable[[int], bytes] = os.urandom) -> str:

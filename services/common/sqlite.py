@@ -7,6 +7,7 @@ commit ran and commits them together, with `synchronous=FULL`: what was acknowle
 import asyncio
 import contextlib
 import sqlite3
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,8 +23,9 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+_Waiting = tuple[Work[Any], asyncio.Future[Any]]
 
-MAX_BATCH = 256
+MAX_BATCH = 64
 READERS = 2
 BUSY_SECONDS = 30.0
 
@@ -33,7 +35,7 @@ _PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
     "PRAGMA cache_size=-65536",
-    "PRAGMA wal_autocheckpoint=4000",  # fewer, larger check points: each syncs the database file
+    "PRAGMA wal_autocheckpoint=16000",  # fewer, larger check points: each syncs the database file
     "PRAGMA secure_delete=FAST",  # what is wiped does not stay behind in free space
 )
 
@@ -69,7 +71,7 @@ class Database:
         self._path = path
         self._writer: _Connection
         self._readers: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
-        self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
+        self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._committer: asyncio.Task[None] | None = None
 
@@ -138,30 +140,51 @@ class Database:
     async def _commit_forever(self) -> None:
         while True:
             await self._arrived.wait()
-            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-            if not self._waiting:
-                self._arrived.clear()
-            works = [work for work, _ in batch]
-            failure: Exception | None = None
+            self._arrived.clear()  # first: what arrives from here on sets it again
+            loop = asyncio.get_running_loop()
             try:
                 # Shielded: a cancelled committer must not leave callers waiting for a commit that did happen.
-                outcomes = await asyncio.shield(self._writer.run(lambda connection: _commit(connection, works)))  # noqa: B023
+                await asyncio.shield(self._writer.run(lambda connection: self._commit_all(connection, loop)))  # noqa: B023
+            except Exception as error:  # noqa: BLE001 - the writer itself failed: everybody who waits is told
+                batch = self._next_batch(len(self._waiting))
+                _tell(batch, [(None, _refusal(error)) for _ in batch], error)
+
+    def _commit_all(self, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
+        """Commits group after group while work is waiting. Runs on the writer's thread, without a hop."""
+        while batch := self._next_batch(MAX_BATCH):
+            failure: Exception | None = None
+            try:
+                outcomes = _commit(connection, [work for work, _ in batch])
             except Exception as error:  # noqa: BLE001 - the whole group failed: each of its callers is told
                 failure = error
-                outcomes = [(None, _refusal(error)) for _ in works]
-            for (_, future), (result, refused) in zip(batch, outcomes, strict=True):
-                if future.done():
-                    continue
-                if refused is None:
-                    future.set_result(result)
-                else:
-                    future.set_exception(refused)
-            if failure is not None:
-                with contextlib.suppress(OSError):  # a log that nobody reads must not end all writing
-                    log.error("commit_failed", exc_info=failure)
+                outcomes = [(None, _refusal(error)) for _ in batch]
+            loop.call_soon_threadsafe(_tell, batch, outcomes, failure)
+
+    def _next_batch(self, most: int) -> list[_Waiting]:
+        """Takes up to so many from the queue; safe on any thread."""
+        batch: list[_Waiting] = []
+        with contextlib.suppress(IndexError):
+            while len(batch) < most:
+                batch.append(self._waiting.popleft())
+        return batch
 
 
 _Outcome = tuple[Any, Exception | None]
+
+
+def _tell(batch: Sequence[_Waiting], outcomes: Sequence[_Outcome], failure: Exception | None) -> None:
+    """Tells each caller how its work ended."""
+    for (_, future), (result, refused) in zip(batch, outcomes, strict=True):
+        if future.done():
+            continue
+        if refused is None:
+            future.set_result(result)
+        else:
+            future.set_exception(refused)
+    if failure is not None:
+        with contextlib.suppress(OSError):  # a log that nobody reads must not end all writing
+            log.error("commit_failed", exc_info=failure)
+
 
 _OF_THE_DATABASE = {
     sqlite3.SQLITE_FULL,

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.health import Health
+from gateway.server import Gateway, build_app
 from tests.faults.actors import Actor
 from tests.faults.chance import CHANCE
+from tests.faults.chatkit import Chatkit
 from tests.faults.invariants import check_databases
 from tests.support.cluster import Cluster, running_cluster
 
@@ -35,3 +38,14 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 def server(cluster: Cluster) -> Actor:
     """A server of the instance that acts as Bob where an actor is needed."""
     return Actor(cluster, cluster.as_server("bob"))
+
+
+@pytest.fixture
+async def chatkit(cluster: Cluster) -> AsyncIterator[Chatkit]:
+    """A gateway in front of the cluster."""
+    settings = cluster.settings.model_copy(update={"port": 0})
+    health = Health({"user": cluster.user_channel, "message": cluster.message_channel})
+    gateway = Gateway(settings, build_app(settings, cluster.user_channel, cluster.message_channel, health))
+    await gateway.start()
+    yield Chatkit(cluster, gateway.port)
+    await gateway.stop()

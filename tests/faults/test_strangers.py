@@ -142,12 +142,6 @@ async def test_a_role_opens_no_private_room(cluster: Cluster, server: Actor, den
                 assert await outcome(call) == "NOT_A_MEMBER"
 
 
-async def test_a_room_role_ends_with_the_membership(cluster: Cluster, server: Actor, den: Den) -> None:
-    await server.assign_role("ann", "admin", "den")
-    ann = Actor(cluster, cluster.as_user("ann"))
-    assert await outcome(ann.rename_room("den", "mine")) != "OK"
-
-
 async def test_a_former_member_of_a_public_room_changes_nothing_in_it(cluster: Cluster, server: Actor) -> None:
     await server.create_room("hall", "ann")
     ann = Actor(cluster, cluster.as_user("ann"))

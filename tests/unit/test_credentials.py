@@ -96,9 +96,11 @@ async def watching(channel: grpc.aio.Channel, now: Now) -> AsyncIterator[Credent
     tokens = ServiceTokens(SERVICE_ISSUER, "a secret that the services share", "message", now)
     copy = CredentialsCopy(InstanceServiceStub(channel), tokens)
     task = asyncio.create_task(copy.watch())
-    yield copy
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    try:
+        yield copy
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture
