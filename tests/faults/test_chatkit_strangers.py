@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import grpc
@@ -12,12 +13,15 @@ from roomline.v1.instance_service_pb2 import CreateInstanceRequest
 from gateway.chatkit.routes import add_routes
 from gateway.router import Handler, Router
 from tests.faults.actors import Actor
-from tests.faults.chatkit import Chatkit
+from tests.faults.chatkit import Caller, Chatkit
 from tests.support.cluster import SECRET, Cluster
 
 CURSORS = "chatkit_cursors/v2"
 TEXT = "chatkit/v2"
 SAY = {"parts": [{"type": "text/plain", "content": "let me in"}]}
+
+ANYTHING = {"name": "x", "users": [{"id": "x", "name": "x"}], "user_ids": ["ann"], "position": 7, "text": "x", **SAY}
+"""A body for every path."""
 
 HIDDEN: list[tuple[str, str, Any]] = [
     ("GET", "/rooms/{room}", None),
@@ -80,11 +84,11 @@ async def den(server: Actor) -> None:
 async def test_foreign_tokens_are_refused_on_every_path(cluster: Cluster, chatkit: Chatkit) -> None:
     await cluster.add_instance("two")
     await cluster.add_users("bob", instance_id="two")
-    answers = set()
+    answers = defaultdict(set)
     for method, pattern in await served_paths():
         path = pattern.replace("{room_id}", "den").replace("{user_id}", "bob").replace("{message_id}", "1000000")
         api = "/".join(path.split("/")[2:4])
-        rest = path.partition("{instance_id}")[2]
+        rest = path.partition("{instance_id}")[2].replace("users_by_ids", "users_by_ids?id=bob")
         for caller, instance_id in (
             (chatkit.server("bob", "two"), "one"),
             (chatkit.user("bob", "two"), "one"),
@@ -93,12 +97,18 @@ async def test_foreign_tokens_are_refused_on_every_path(cluster: Cluster, chatki
             (chatkit.server("bob", "three"), "three"),
         ):
             reply = await caller(
-                method, rest, {} if method in {"POST", "PUT"} else None, api=api, instance_id=instance_id
+                method, rest, ANYTHING if method in {"POST", "PUT"} else None, api=api, instance_id=instance_id
             )
-            answers.add((reply.status, reply.body))
+            answers[reply.status, reply.body].add(f"{method} {path}")
+    assert len(answers) == 1, answers
     ((status, body),) = answers
-    assert status == 401
-    assert b"authentication/jwt/invalid" in body
+    assert (status, b"authentication/jwt/invalid" in body) == (401, True)
+
+
+@pytest.mark.xfail(reason="nobody is asked about no users, so nobody looks at the token")
+async def test_a_request_for_nothing_needs_a_token_too(chatkit: Chatkit) -> None:
+    reply = await Caller(chatkit.port, "Bearer nonsense")("GET", "/users_by_ids")
+    assert reply.error == (401, "authentication/jwt/invalid")
 
 
 @pytest.mark.usefixtures("den")

@@ -6,8 +6,10 @@ The database itself is limited: a file system that is full would take root to ma
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from services.common.sqlite import Database
 from tests.faults.actors import Actor, outcome, race
@@ -44,8 +46,9 @@ class Disk:
 
 
 @pytest.fixture(autouse=True)
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    return Disk(monkeypatch)
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    with structlog.testing.capture_logs():  # every refusal would be printed with its traceback
+        yield Disk(monkeypatch)
 
 
 async def fill(server: Actor) -> int:
