@@ -25,7 +25,8 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 _Waiting = tuple[Work[Any], asyncio.Future[Any]]
 
-MAX_BATCH = 64
+MAX_BATCH = 16
+"""Units in a group: the first are answered, and their callers work, while the next group is committed."""
 READERS = 2
 BUSY_SECONDS = 30.0
 

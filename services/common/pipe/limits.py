@@ -5,7 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MAX_FRAME_ITEMS = 64
-"""The most calls, cancelled ids or results in a frame: more hardly saves anything, and delays the first of them."""
+"""The most calls or results that a frame may have (see the contract)."""
+
+SENT_ITEMS = 16
+"""The most calls or results that we put in a frame. With larger ones the two ends of a busy pipe work in turns instead
+of at the same time; smaller ones cost more than they win (docs/benchmarks.md)."""
 
 MAX_FRAME_BYTES = 1024 * 1024
 """The most bytes in a frame of calls, and in one of several results. A call above it goes unary, a result above it has
