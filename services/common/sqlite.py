@@ -16,6 +16,8 @@ import aiosqlite
 import structlog
 import yoyo
 from roomline.v1.error_reason_pb2 import ErrorReason
+from yoyo.backends.core.sqlite3 import SQLiteBackend
+from yoyo.connections import default_migration_table, parse_uri
 
 from services.common.errors import RoomlineError
 
@@ -49,6 +51,17 @@ class _Connection(aiosqlite.Connection):
         return result
 
 
+class _MigrationBackend(SQLiteBackend):  # type: ignore[misc]  # the tool has no types
+    """Does a migration and notes it in one transaction; of itself the tool would note it in a second one."""
+
+    def apply_one(self, migration: yoyo.migrations.Migration, force: bool = False, mark: bool = True) -> None:
+        """Applies one migration, whole or not at all."""
+        with self.transaction():
+            migration.process_steps(self, "apply", force=force)
+            if mark:
+                self.mark_one(migration)
+
+
 COMMON_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -56,10 +69,13 @@ def migrate(path: Path, migrations: Path) -> None:
     """Brings the database file up to date, and makes it if there is none.
 
     `migrations` is the service's own folder; tables that every service has come on top. The caller holds the data
-    folder's lock: the tool's own lock is a row, which a killed process would leave behind.
+    folder's lock: the tool's own lock is a row, which a killed process leaves behind. Killed at any moment, it goes on
+    the next time.
     """
-    backend = yoyo.get_backend(f"sqlite:///{path}")
+    backend = _MigrationBackend(parse_uri(f"sqlite:///{path}"), default_migration_table)
     try:
+        backend.init_database()
+        backend.break_lock()
         backend.apply_migrations(backend.to_apply(yoyo.read_migrations(str(COMMON_MIGRATIONS), str(migrations))))
     finally:
         backend.connection.close()

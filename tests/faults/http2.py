@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Self
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -13,6 +13,8 @@ _MAX_FRAME = 16384
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
 END_STREAM = ACK = 1
 END_HEADERS = 4
+CANCEL = (8).to_bytes(4, "big")
+"""Why a stream is reset."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -39,13 +41,17 @@ class Http2:
         self._writer = writer
 
     @classmethod
-    async def open(cls, address: str) -> Self:
-        """Connects to `host:port`."""
+    @contextlib.asynccontextmanager
+    async def to(cls, address: str) -> AsyncIterator[Self]:
+        """A connection to `host:port`, for the time of the block."""
         host, _, port = address.rpartition(":")
         connection = cls(*await asyncio.open_connection(host, int(port)))
         connection._writer.write(_PREFACE)
         connection.send(Frame(SETTINGS, 0, 0, b""))
-        return connection
+        try:
+            yield connection
+        finally:
+            connection._writer.transport.abort()
 
     def send(self, *frames: Frame) -> None:
         """Sends frames."""
@@ -90,12 +96,6 @@ class Http2:
                     return data, False
                 if frame.kind in {DATA, HEADERS} and frame.flags & END_STREAM:
                     return data, True
-
-    async def close(self) -> None:
-        """Breaks the connection."""
-        self._writer.transport.abort()
-        with contextlib.suppress(ConnectionError):
-            await self._writer.wait_closed()
 
     async def _next(self) -> Frame:
         try:

@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-import grpc
 import orjson
 from roomline.v1.message_pb2 import Part
 from roomline.v1.message_service_pb2 import SendMessageRequest
-from roomline.v1.message_service_pb2_grpc import MessageServiceStub
 
 from services.common.ids import Uuid7
-from services.common.pipe.limits import RECONNECT_OPTIONS
 from tests.faults import lobby
 from tests.faults.chance import CHANCE
 from tests.faults.ledger import Ledger, Send
+from tests.faults.lives import Life
 from tests.faults.lobby import bearer
+from tests.faults.reach import Reach, Where
 from tests.gateway.client import Connection
-from tests.support.server import Running
-
-if TYPE_CHECKING:
-    from roomline.v1.message_service_pb2_grpc import MessageServiceAsyncStub
 
 HTTP_SENDERS = 6
 GRPC_SENDERS = 4
+LIVES = 2
 
 _LOST = (ConnectionError, TimeoutError, asyncio.IncompleteReadError)
-_TRY_AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 _PAUSE_SECONDS = 0.02
-TRY_SECONDS = 1.0
 REPEATED = 0.1
 """How many acknowledged messages are sent again, as if the answer had been lost."""
-
-Where = Callable[[], Running]
-"""Where the server is now."""
 
 
 class HttpSender:
@@ -100,57 +90,31 @@ class GrpcSender:
         self._where = where
         self._su = su
         self._new_id = Uuid7()
-        self._send: Send | None = None
-        self._request = SendMessageRequest()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sends until the event is set and the last message is acknowledged."""
-        while self._send is not None or not stop.is_set():
-            address = self._where().grpc["message"]
-            async with grpc.aio.insecure_channel(address, options=RECONNECT_OPTIONS) as channel:
-                await self._use(MessageServiceStub(channel), address, stop)
+        async with Reach(self._where, "" if self._su else self._name) as reach:
+            while not stop.is_set():
+                await self._send(reach)
 
-    async def _use(self, stub: MessageServiceAsyncStub, address: str, stop: asyncio.Event) -> None:
-        """Sends over one channel, until the server moves."""
-        while address == self._where().grpc["message"]:
-            if self._send is None:
-                if stop.is_set():
-                    return
-                self._begin()
-            assert self._send is not None
-            if await self._try(stub, self._send) and CHANCE.random() >= REPEATED:
-                self._send = None
-
-    def _begin(self) -> None:
-        self._send = self._ledger.begin(self._name)
-        self._request = SendMessageRequest(
+    async def _send(self, reach: Reach) -> None:
+        send = self._ledger.begin(self._name)
+        request = SendMessageRequest(
             room_id=self._room,
-            parts=[Part(type="text/plain", content=self._send.text)],
+            parts=[Part(type="text/plain", content=send.text)],
             request_id=self._new_id(),
             user_id=self._name if self._su else "",
         )
-
-    async def _try(self, stub: MessageServiceAsyncStub, send: Send) -> bool:
-        """Whether the message was acknowledged."""
-        authorization = bearer(self._where(), "" if self._su else self._name, su=self._su)
-        try:
-            answer = await stub.SendMessage(
-                self._request,
-                metadata=(("authorization", authorization),),
-                timeout=TRY_SECONDS,
-                wait_for_ready=True,
-            )
-        except grpc.aio.AioRpcError as error:
-            if error.code() not in _TRY_AGAIN:
-                raise
-            return False
-        self._ledger.acknowledge(send, answer.message.id)
-        return True
+        again = True
+        while again:
+            answer = await reach(lambda stubs, options: stubs.messages.SendMessage(request, **options))
+            self._ledger.acknowledge(send, answer.message.id)
+            again = CHANCE.random() < REPEATED
 
 
 @contextlib.asynccontextmanager
 async def load(where: Where, room: str) -> AsyncIterator[Ledger]:
-    """A new room, and messages from many senders in it for the time of the block.
+    """A new room, messages from many senders in it, and members who come and go, for the time of the block.
 
     Afterwards each message is answered or given up.
     """
@@ -158,12 +122,13 @@ async def load(where: Where, room: str) -> AsyncIterator[Ledger]:
     await lobby.create(where(), room, [*http, *plain])
     ledger = Ledger([*http, *plain])
     stop = asyncio.Event()
-    senders: list[HttpSender | GrpcSender] = [
+    everybody: list[HttpSender | GrpcSender | Life] = [
         *(HttpSender(ledger, room, name, where) for name in http),
         *(GrpcSender(ledger, room, name, where, su=number % 2 == 0) for number, name in enumerate(plain)),
+        *(Life(room, f"{room}-l{number}", where) for number in range(LIVES)),
     ]
-    async with asyncio.TaskGroup() as group:  # a sender that fails ends the block
-        for sender in senders:
-            group.create_task(sender.run(stop))
+    async with asyncio.TaskGroup() as group:  # one that fails ends the block
+        for one in everybody:
+            group.create_task(one.run(stop))
         yield ledger
         stop.set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import grpc
@@ -16,7 +15,7 @@ from roomline.v1.room_service_pb2_grpc import RoomServiceStub
 
 from tests.faults.actors import Actor, outcome, text
 from tests.faults.chance import CHANCE
-from tests.faults.http2 import HEADERS, RST_STREAM, Frame, Http2
+from tests.faults.http2 import CANCEL, END_HEADERS, HEADERS, RST_STREAM, Frame, Http2
 from tests.support.cluster import Cluster
 
 Method = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
@@ -54,86 +53,85 @@ ODD_BODIES = {
 }
 
 
-@pytest.fixture
-async def wire(cluster: Cluster, server: Actor) -> AsyncIterator[Http2]:
-    """A connection to the message service, where there is a room."""
-    await server.create_room("lobby")
-    connection = await Http2.open(cluster.settings.message_address)
-    yield connection
-    await connection.close()
+def token_of(cluster: Cluster) -> bytes:
+    """The authorization of a server."""
+    return cluster.as_server()[0][1].encode()
 
 
 async def check_next_call(cluster: Cluster, wire: Http2, stream: int) -> None:
     """An ordinary call over the same connection."""
-    token = cluster.as_server()[0][1].encode()
-    wire.call(stream, GET_ROOM, GetRoomRequest(room_id="lobby").SerializeToString(), [(b"authorization", token)])
+    request = GetRoomRequest(room_id="lobby").SerializeToString()
+    wire.call(stream, GET_ROOM, request, [(b"authorization", token_of(cluster))])
     data, orderly = await wire.end_of(stream)
     assert orderly
     assert data, "the call was refused"
     assert GetRoomResponse.FromString(data[5:]).room.id == "lobby"
 
 
-@pytest.mark.parametrize("name", ODD_HEADERS)
-async def test_odd_headers(cluster: Cluster, wire: Http2, name: str) -> None:
-    wire.call(1, GET_ROOM, GetRoomRequest(room_id="lobby").SerializeToString(), ODD_HEADERS[name])
-    data, _ = await wire.end_of(1)
-    assert data == b""
-    await check_next_call(cluster, wire, 3)
+async def test_odd_headers(cluster: Cluster, server: Actor) -> None:
+    await server.create_room("lobby")
+    for name, headers in ODD_HEADERS.items():
+        async with Http2.to(cluster.settings.message_address) as wire:
+            wire.call(1, GET_ROOM, GetRoomRequest(room_id="lobby").SerializeToString(), headers)
+            assert (await wire.end_of(1))[0] == b"", name
+            await check_next_call(cluster, wire, 3)
 
 
-@pytest.mark.parametrize("name", ODD_BODIES)
-async def test_odd_bodies(cluster: Cluster, wire: Http2, name: str) -> None:
-    token = cluster.as_server()[0][1].encode()
-    wire.call(1, GET_ROOM, ODD_BODIES[name], [(b"authorization", token)], raw=True)
-    data, _ = await wire.end_of(1)
-    assert data == b""
-    await check_next_call(cluster, wire, 3)
+async def test_odd_bodies(cluster: Cluster, server: Actor) -> None:
+    await server.create_room("lobby")
+    for name, body in ODD_BODIES.items():
+        async with Http2.to(cluster.settings.message_address) as wire:
+            wire.call(1, GET_ROOM, body, [(b"authorization", token_of(cluster))], raw=True)
+            assert (await wire.end_of(1))[0] == b"", name
+            await check_next_call(cluster, wire, 3)
 
 
-@pytest.mark.parametrize("body", [b"", b"\0\0", b"\0\0\0\0\x10abc"])
-async def test_a_call_without_a_whole_request(cluster: Cluster, wire: Http2, body: bytes) -> None:
+async def test_calls_without_a_whole_request(cluster: Cluster, server: Actor) -> None:
     """The gRPC core leaves such a call open until the client ends it, or its deadline."""
-    wire.call(1, GET_ROOM, body, raw=True)
-    await check_next_call(cluster, wire, 3)
-    wire.send(Frame(RST_STREAM, 0, 1, (8).to_bytes(4, "big")))
-    await check_next_call(cluster, wire, 5)
+    await server.create_room("lobby")
+    async with Http2.to(cluster.settings.message_address) as wire:
+        for stream, body in ((1, b""), (3, b"\0\0"), (5, b"\0\0\0\0\x10abc")):
+            wire.call(stream, GET_ROOM, body, raw=True)
+        await check_next_call(cluster, wire, 7)
+        for stream in (1, 3, 5):
+            wire.send(Frame(RST_STREAM, 0, stream, CANCEL))
+        await check_next_call(cluster, wire, 9)
 
 
-async def test_a_rapid_reset(cluster: Cluster, server: Actor, wire: Http2) -> None:
-    for stream in range(1, 4001, 2):
-        wire.headers(stream, GET_ROOM)
-        wire.send(Frame(RST_STREAM, 0, stream, (8).to_bytes(4, "big")))
-    assert await outcome(server.get_room("lobby")) == "OK"  # over a pipe that is open
-    async with asyncio.timeout(10), grpc.aio.insecure_channel(cluster.settings.message_address) as channel:
-        other = Actor(replace(cluster, rooms=RoomServiceStub(channel)), cluster.as_server())
-        while await outcome(other.get_room("lobby")) != "OK":
-            pass  # the core sheds some new calls while very many wait
+async def test_a_rapid_reset(cluster: Cluster, server: Actor) -> None:
+    await server.create_room("lobby")
+    async with Http2.to(cluster.settings.message_address) as wire:
+        for stream in range(1, 4001, 2):
+            wire.headers(stream, GET_ROOM)
+            wire.send(Frame(RST_STREAM, 0, stream, CANCEL))
+        assert await outcome(server.get_room("lobby")) == "OK"  # over a pipe that is open
+        async with asyncio.timeout(10), grpc.aio.insecure_channel(cluster.settings.message_address) as channel:
+            other = Actor(replace(cluster, rooms=RoomServiceStub(channel)), cluster.as_server())
+            while await outcome(other.get_room("lobby")) != "OK":
+                pass  # the core sheds some new calls while very many wait
 
 
-@pytest.mark.parametrize(
-    "data",
-    [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\0" * 100_000],
-    ids=["http/1", "tls", "zeros"],
-)
-async def test_other_protocols(cluster: Cluster, server: Actor, data: bytes) -> None:
+async def test_other_protocols(cluster: Cluster, server: Actor) -> None:
     host, _, port = cluster.settings.message_address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    with contextlib.suppress(OSError):  # the server may have hung up already
-        writer.write(data)
-        writer.write_eof()
-        async with asyncio.timeout(10):
-            while await reader.read(65536):
-                pass
-    writer.close()
+    for data in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03", b"\0" * 100_000):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        with contextlib.suppress(OSError):  # the server may have hung up already
+            writer.write(data)
+            writer.write_eof()
+            async with asyncio.timeout(10):
+                while await reader.read(65536):
+                    pass
+        writer.close()
+        assert await outcome(server.create_room("")) == "OK"
+
+
+async def test_headers_that_are_none(cluster: Cluster, server: Actor) -> None:
+    async with Http2.to(cluster.settings.message_address) as wire:
+        wire.send(Frame(HEADERS, END_HEADERS, 1, b"\xff" * 50))  # HPACK that refers to what is not there
+        with contextlib.suppress(ConnectionError):
+            data, _ = await wire.end_of(1)
+            assert data == b""
     assert await outcome(server.create_room("")) == "OK"
-
-
-async def test_frames_that_are_none(cluster: Cluster, server: Actor, wire: Http2) -> None:
-    wire.send(Frame(HEADERS, 4, 1, b"\xff" * 50))  # HPACK refers to what is not there
-    with contextlib.suppress(ConnectionError):
-        data, _ = await wire.end_of(1)
-        assert data == b""
-    assert await outcome(server.get_room("lobby")) == "OK"
 
 
 def nested(depth: int, *, in_lists: bool = False) -> bytes:
@@ -182,11 +180,11 @@ async def test_random_bytes(cluster: Cluster, server: Actor) -> None:
         assert result in {"REQUEST_UNDECODABLE", "FIELD_REQUIRED", "FIELD_INVALID", "ROOM_NOT_FOUND"}, result
 
 
-@pytest.mark.parametrize("data", [b"\xff\xff\xff", b"\x0a\x02\xff\xff", CHANCE.randbytes(1000)])
-async def test_nonsense_in_a_pipe_ends_that_pipe_alone(cluster: Cluster, server: Actor, data: bytes) -> None:
+async def test_nonsense_in_a_pipe_ends_that_pipe_alone(cluster: Cluster, server: Actor) -> None:
     async with grpc.aio.insecure_channel(cluster.settings.message_address) as channel:
-        pipe: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(PIPE)()
-        await pipe.read()
-        await pipe.write(data)
-        assert await pipe.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert await outcome(server.create_room("")) == "OK"
+        for data in (b"\xff\xff\xff", b"\x0a\x02\xff\xff", CHANCE.randbytes(1000)):
+            pipe: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(PIPE)()
+            await pipe.read()
+            await pipe.write(data)
+            assert await pipe.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert await outcome(server.create_room("")) == "OK"

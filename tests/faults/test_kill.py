@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.cli.commands import wait_until
 from tests.faults import lobby
 from tests.faults.chance import CHANCE
 from tests.faults.deployment import CHILDREN, Deployment, deployed, free_ports
-from tests.faults.invariants import check_databases, opened, rows
+from tests.faults.invariants import check_databases, is_settled, opened, rows
 from tests.faults.load import load
 
 PATIENCE_SECONDS = 60
@@ -37,6 +38,7 @@ async def survives(deployment: Deployment, room: str, *kills: Callable[[], None]
             await ledger.progress(1)
     listed = await lobby.listed(deployment.running, room)
     ledger.check(listed)
+    await asyncio.to_thread(wait_until, lambda: is_settled(deployment.data_dir))
     check_databases(deployment.data_dir)
     with opened(deployment.data_dir / "message.db") as connection:
         stored = "SELECT x.id FROM messages x JOIN rooms r ON r.key = x.room_key WHERE r.id = ? ORDER BY x.id"

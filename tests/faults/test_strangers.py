@@ -69,20 +69,18 @@ REFUSED: dict[str, tuple[Route, str]] = {
 """Routes on which the dialect wants another refusal."""
 
 
-@pytest.mark.parametrize("name", HIDDEN)
-async def test_a_private_room_is_like_none(stranger: Actor, den: Den, name: str) -> None:
-    route = HIDDEN[name]
-    unknown = await outcome(route(stranger, "nowhere", den.of_bob))
-    assert unknown in {"ROOM_NOT_FOUND", "PERMISSION_MISSING"}
-    assert await outcome(route(stranger, "den", den.of_bob)) == unknown
-    assert await outcome(route(stranger, "den", 1)) == unknown
+async def test_a_private_room_is_like_none(stranger: Actor, den: Den) -> None:
+    for name, route in HIDDEN.items():
+        unknown = await outcome(route(stranger, "nowhere", den.of_bob))
+        assert unknown in {"ROOM_NOT_FOUND", "PERMISSION_MISSING"}, name
+        for message in (den.of_bob, 1):
+            assert await outcome(route(stranger, "den", message)) == unknown, name
 
 
-@pytest.mark.parametrize("name", REFUSED)
-async def test_a_private_room_is_closed(stranger: Actor, den: Den, name: str) -> None:
-    route, reason = REFUSED[name]
-    for message in (den.of_bob, den.of_ann, 1):
-        assert await outcome(route(stranger, "den", message)) == reason
+async def test_a_private_room_is_closed(stranger: Actor, den: Den) -> None:
+    for name, (route, reason) in REFUSED.items():
+        for message in (den.of_bob, den.of_ann, 1):
+            assert await outcome(route(stranger, "den", message)) == reason, name
 
 
 async def test_own_routes_into_a_private_room_are_closed(cluster: Cluster, den: Den) -> None:
