@@ -57,6 +57,8 @@ class App:
             _request_id(headers) or self._new_id(),
             self._limits,
             self._new_id,
+            scope["scheme"],
+            scope["server"],
         )
         credentials = False
         try:

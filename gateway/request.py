@@ -11,6 +11,7 @@ import orjson
 from roomline.v1.error_reason_pb2 import ErrorReason
 
 from gateway.edge import ClientGoneError, EdgeError, EdgeReason
+from gateway.links import Links, base_url
 from services.common.errors import RoomlineError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Limits(NamedTuple):
 
     body_bytes: int
     call_seconds: float
+    public_url: str = ""
+    """Where clients reach the gateway; empty for wherever a request came to."""
 
 
 class Request:
@@ -43,6 +46,8 @@ class Request:
         request_id: str,
         limits: Limits,
         new_id: Callable[[], str],
+        scheme: str = "http",
+        server: tuple[str, int] = ("localhost", 80),
     ) -> None:
         self.method = method
         self.raw_path = raw_path
@@ -59,6 +64,8 @@ class Request:
         self.field_names: Mapping[str, str] = {}
         """The client's names of fields whose names in the contract differ, for error texts."""
         self._query_string = query_string
+        self._scheme = scheme
+        self._server = server
         self._receive = receive
         self._limits = limits
         self._body: bytes | None = None
@@ -75,6 +82,13 @@ class Request:
         """The first value of that name, if any."""
         values = self.query.get(name)
         return values[0] if values else None
+
+    @property
+    def links(self) -> Links:
+        """What URLs in the answer begin with."""
+        host = self.headers.get(b"host", b"").decode("latin-1")
+        base = self._limits.public_url or base_url(self._scheme, host, self._server)
+        return Links(base, self.parameters.get("instance_id", ""))
 
     @property
     def body_read(self) -> bool:

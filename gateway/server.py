@@ -25,7 +25,7 @@ def build_app(settings: Settings, user: grpc.aio.Channel, message: grpc.aio.Chan
     router = Router()
     router.add("GET", "/healthz", health)
     add_routes(router, user, message)
-    limits = Limits(settings.max_request_bytes, settings.call_timeout_seconds)
+    limits = Limits(settings.max_request_bytes, settings.call_timeout_seconds, settings.public_url)
     return App(router, lambda error, request: refusal(error, request, CHATKIT), limits)
 
 

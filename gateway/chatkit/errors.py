@@ -63,6 +63,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     ErrorReason.ERROR_REASON_NOT_A_MEMBER: Answer(403, "services/{service}/forbidden/not_a_member"),
     ErrorReason.ERROR_REASON_ROOM_PRIVATE: Answer(403, "services/{service}/forbidden/private_room"),
     ErrorReason.ERROR_REASON_RESET_DISABLED: Answer(403, "services/{service}/forbidden/reset_disabled"),
+    ErrorReason.ERROR_REASON_SIGNATURE_INVALID: Answer(403, "services/{service}/forbidden/signature_invalid"),
     ErrorReason.ERROR_REASON_QUOTA_EXCEEDED: Answer(403, "services/{service}/forbidden/quota_exceeded"),
     ErrorReason.ERROR_REASON_TEST_TOKENS_DISABLED: _NO_TOKEN_PROVIDER,
     ErrorReason.ERROR_REASON_INSTANCE_NOT_FOUND: _NO_TOKEN_PROVIDER,
@@ -73,6 +74,9 @@ ANSWERS: Mapping[Reason, Answer] = {
     ErrorReason.ERROR_REASON_MESSAGE_TOO_LARGE: Answer(
         422, "services/{service}/unprocessable_entity/message_size_limit_exceeded"
     ),
+    ErrorReason.ERROR_REASON_ATTACHMENT_UNUSABLE: Answer(422, _VALIDATION, "Field `attachment.id` is invalid"),
+    ErrorReason.ERROR_REASON_ATTACHMENT_IN_USE: Answer(400, "services/{service}/bad_request/attachment_in_use"),
+    ErrorReason.ERROR_REASON_SIZE_MISMATCH: Answer(400, "services/{service}/bad_request/size_mismatch"),
     ErrorReason.ERROR_REASON_USER_NOT_FOUND: Answer(404, "services/chatkit/not_found/user_not_found"),
     ErrorReason.ERROR_REASON_ROOM_NOT_FOUND: Answer(404, "services/chatkit/not_found/room_not_found"),
     ErrorReason.ERROR_REASON_MESSAGE_NOT_FOUND: Answer(404, "services/{service}/not_found/message_not_found"),
@@ -87,13 +91,15 @@ ANSWERS: Mapping[Reason, Answer] = {
     ErrorReason.ERROR_REASON_KEY_ALREADY_EXISTS: Answer(400, "services/{service}/key_already_exists"),
     ErrorReason.ERROR_REASON_ROLE_ALREADY_EXISTS: Answer(400, "services/{service}/role_already_exists"),
     ErrorReason.ERROR_REASON_REQUEST_TOO_LARGE: Answer(413, "request_too_large"),
+    ErrorReason.ERROR_REASON_FILE_TOO_LARGE: Answer(413, "services/{service}/file_too_large"),
+    ErrorReason.ERROR_REASON_RANGE_INVALID: Answer(416, "services/{service}/range_invalid"),
     ErrorReason.ERROR_REASON_RATE_LIMITED: Answer(429, "rate_limited", retry_after="{retry_after}"),
     ErrorReason.ERROR_REASON_SERVICE_UNAVAILABLE: _UNAVAILABLE,
     ErrorReason.ERROR_REASON_SHUTTING_DOWN: _UNAVAILABLE,
     ErrorReason.ERROR_REASON_OVERLOADED: _UNAVAILABLE,
     ErrorReason.ERROR_REASON_DELETION_PENDING: _UNAVAILABLE,
     ErrorReason.ERROR_REASON_CURSOR_EXPIRED: _UNAVAILABLE,
-    ErrorReason.ERROR_REASON_STORAGE_FULL: Answer(503, "service_unavailable", "The server is out of storage", "60"),
+    ErrorReason.ERROR_REASON_STORAGE_FULL: Answer(507, "insufficient_storage", "The server is out of storage", "60"),
     ErrorReason.ERROR_REASON_CONNECTION_LOST: _UNKNOWN_OUTCOME,
     ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED: _UNKNOWN_OUTCOME,
     ErrorReason.ERROR_REASON_CANCELLED: _UNKNOWN_OUTCOME,
@@ -121,11 +127,6 @@ ANSWERS: Mapping[Reason, Answer] = {
         400, "services/{service}/bad_request/validation_failed", "Field `user_id` is required"
     ),
 }
-
-ANSWERS_TO_WRITES: Mapping[Reason, Answer] = {
-    ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND: Answer(422, _VALIDATION, "Field `attachment.id` is invalid")
-}
-"""Where POST and PUT differ: what is not found there was named in the body (spec §5.3)."""
 
 _REASONS_OF_CODES = {
     grpc.StatusCode.UNAVAILABLE: ErrorReason.ERROR_REASON_CONNECTION_LOST,
@@ -180,8 +181,6 @@ def problem_of(error: BaseException) -> Problem:
 def response_to(problem: Problem, method: str, service: str, field_names: Mapping[str, str]) -> Response:
     """The answer to a failed request. `service` is the Chatkit service in its path (spec §1.1)."""
     answer = ANSWERS[problem.reason]
-    if method in {"POST", "PUT"}:
-        answer = ANSWERS_TO_WRITES.get(problem.reason, answer)
     values = {"message": problem.message, "service": service, **problem.metadata}
     if "field" in values:
         values["field"] = _field_name(values["field"], field_names)

@@ -18,6 +18,7 @@ from roomline.v1.message_service_pb2 import (
 from roomline.v1.message_service_pb2_grpc import MessageServiceStub
 
 from gateway.chatkit import dialect, parse, render
+from gateway.links import Links
 from gateway.response import NO_CONTENT, Response, json_response
 from services.common.rules import invalid
 
@@ -36,7 +37,7 @@ class Dialect(NamedTuple):
     """Reads what a message says out of a body."""
     sender: Callable[[parse.Json], str]
     """Reads the sender that a body names, empty for none."""
-    render: Callable[[Message], render.Json]
+    render: Callable[[Message, Links], render.Json]
     field_names: Mapping[str, str]
 
 
@@ -110,7 +111,7 @@ class Messages:
             case _:
                 raise invalid("direction", "older or newer")
         answer = await request.call(self._stub.ListMessages, message)
-        return json_response([self._dialect.render(one) for one in answer.messages])
+        return json_response([self._dialect.render(one, request.links) for one in answer.messages])
 
     async def get(self, request: Request) -> Response:
         """M3."""
@@ -118,7 +119,7 @@ class Messages:
             room_id=request.parameters["room_id"], id=parse.message_id(request.parameters["message_id"])
         )
         answer = await request.call(self._stub.GetMessage, message)
-        return json_response(self._dialect.render(answer.message))
+        return json_response(self._dialect.render(answer.message, request.links))
 
     async def delete(self, request: Request) -> Response:
         """M5, and M6, which names no room."""

@@ -17,6 +17,7 @@ from roomline.v1.user_pb2 import User
 
 from gateway.chatkit import dialect
 from gateway.custom_data import from_struct, from_value
+from gateway.links import Links
 
 Json = dict[str, Any]
 
@@ -105,19 +106,19 @@ def cursor(value: Cursor) -> Json:
     }
 
 
-def parts_message(value: Message) -> Json:
+def parts_message(value: Message, links: Links) -> Json:
     """A message as v3 and later show it (spec §5.1)."""
     return {
         "id": value.id,
         "user_id": value.user_id,
         "room_id": value.room_id,
-        "parts": [part(one) for one in value.parts],
+        "parts": [part(one, value.room_id, links) for one in value.parts],
         "created_at": timestamp(value.created_at),
         "updated_at": timestamp(value.updated_at),
     }
 
 
-def text_message(value: Message) -> Json:
+def text_message(value: Message, links: Links) -> Json:
     """A message as v1 and v2 show it (spec §5.1, §5.5)."""
     text, link = dialect.downgrade(value.parts)
     data: Json = {
@@ -129,26 +130,26 @@ def text_message(value: Message) -> Json:
         "updated_at": timestamp(value.updated_at),
     }
     if link is not None:
-        data["attachment"] = {"resource_link": link.url, "type": link.type, "name": link.name}
+        data["attachment"] = {"resource_link": links.absolute(link.url), "type": link.type, "name": link.name}
     return data
 
 
-def part(value: Part) -> Json:
+def part(value: Part, room_id: str, links: Links) -> Json:
     """A part, with exactly one of the three payload keys."""
     kind = value.WhichOneof("body")
     if kind == "url":
         return {"type": value.type, "url": value.url}
     if kind == "attachment":
-        return {"type": value.type, "attachment": attachment(value.attachment)}
+        return {"type": value.type, "attachment": attachment(value.attachment, room_id, links)}
     return {"type": value.type, "content": value.content}
 
 
-def attachment(value: Attachment) -> Json:
+def attachment(value: Attachment, room_id: str, links: Links) -> Json:
     """An uploaded file (spec §6.3)."""
     data: Json = {
         "id": value.id,
-        "download_url": value.download_url,
-        "refresh_url": value.refresh_url,
+        "download_url": links.absolute(value.download_url),
+        "refresh_url": links.refresh(room_id, value.id),
         "expiration": timestamp(value.expiration),
         "name": value.name,
         "size": value.size,

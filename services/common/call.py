@@ -22,7 +22,15 @@ class Level(IntEnum):
 
 
 DEFAULT_LIMITS = InstanceLimits(
-    message_bytes=5120, message_parts=10, custom_data_bytes=8192, batch_users=10, room_members=1000
+    message_bytes=5120,
+    message_parts=10,
+    custom_data_bytes=8192,
+    batch_users=10,
+    room_members=1000,
+    media_bytes=1024**4,
+    media_files=10_000_000,
+    user_media_bytes=20 * 1024**3,
+    user_media_files=100_000,
 )
 """Chatkit's documented limits, or higher (spec §12.2)."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, NoReturn, Protocol
 
@@ -90,6 +90,24 @@ class Interceptors:
             call.cancelled()
             raise
 
+    async def client_stream(self, method: ServedMethod, requests: AsyncIterator[bytes], context: Context) -> bytes:
+        """Runs a call that takes a stream: the first message decides who may; each is checked before it is handed on.
+
+        A stream without any message counts as one with an empty one.
+        """
+        call = _Call(method.name, context, self._new_id)
+        try:
+            first = await self._admit(method, await anext(requests, b""), call)
+            behavior: Callable[[AsyncIterator[Message], Context], Awaitable[Message]] = method.handler.stream_unary  # type: ignore[assignment]
+            response = await behavior(_checked(method, first, requests), context)
+            call.ended()
+            return response.SerializeToString()
+        except Exception as error:  # noqa: BLE001 - every error becomes a status, in one place
+            await call.failed(error)
+        except asyncio.CancelledError:
+            call.cancelled()
+            raise
+
     async def server_stream(self, method: ServedMethod, data: bytes, context: Context) -> AsyncGenerator[bytes]:
         """Runs a call that answers with a stream. Close it: that ends the handler."""
         call = _Call(method.name, context, self._new_id)
@@ -120,10 +138,7 @@ class Interceptors:
                 raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_INVALID)
         call.caller = caller
         _check_level(method.level, caller.level)
-        try:
-            request = method.request_class.FromString(data)
-        except DecodeError as error:
-            raise RoomlineError(ErrorReason.ERROR_REASON_REQUEST_UNDECODABLE) from error
+        request = _decoded(method, data)
         if caller.is_user:
             await self._check_user(method, caller, request)
         rules.check(request)
@@ -139,6 +154,22 @@ class Interceptors:
         room_id = _value(request, method.room_path) if method.room_path else ""
         if not await self._authorizer.allowed(caller, permission, room_id):
             raise RoomlineError(ErrorReason.ERROR_REASON_PERMISSION_MISSING, permission=permission)
+
+
+def _decoded(method: ServedMethod, data: bytes) -> Message:
+    try:
+        return method.request_class.FromString(data)
+    except DecodeError as error:
+        raise RoomlineError(ErrorReason.ERROR_REASON_REQUEST_UNDECODABLE) from error
+
+
+async def _checked(method: ServedMethod, first: Message, requests: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+    """The messages of a stream whose first one has been checked."""
+    yield first
+    async for data in requests:
+        request = _decoded(method, data)
+        rules.check(request)
+        yield request
 
 
 def _check_level(needed: Level, actual: Level) -> None:

@@ -72,14 +72,14 @@ class Handlers:
     def add_registered_method_handlers(
         self, service: str, handlers: dict[str, grpc.RpcMethodHandler[Any, Any]]
     ) -> None:
-        """Called by generated code. Raises TypeError for a method that takes a stream: nothing runs those yet."""
+        """Called by generated code. Raises TypeError for a method with a stream both ways: nothing runs those yet."""
         self.services.append(service)
         for name, handler in handlers.items():
             method = ServedMethod(contract.METHODS[f"/{service}/{name}"], handler)
             if _is_left_out(handler):
                 continue
-            if handler.request_streaming:
-                raise TypeError(f"{method.name} takes a stream of requests, which the interceptors cannot run")
+            if handler.stream_stream:
+                raise TypeError(f"{method.name} takes and gives a stream, which the interceptors cannot run")
             self.methods[method.name] = method
 
 
@@ -134,12 +134,12 @@ class ServiceServer(grpc.GenericRpcHandler):
     async def unary(self, method: str, request: bytes, context: Context) -> bytes:
         """Runs one unary call of the pipe.
 
-        A method that answers with a stream ends METHOD_UNKNOWN: there is no unary one of that name, and never will be.
+        A method with a stream ends METHOD_UNKNOWN: there is no unary one of that name, and never will be.
         """
         served = self._handlers.methods.get(method)
         if served is None:
             await self._interceptors.refuse(method, _unserved(method), context)
-        if served.handler.response_streaming:
+        if not served.handler.unary_unary:
             error = RoomlineError(ErrorReason.ERROR_REASON_METHOD_UNKNOWN, method=method)
             await self._interceptors.refuse(method, error, context)
         return await self._interceptors.unary(served, request, context)
@@ -176,6 +176,13 @@ def _plain(method: ServedMethod, interceptors: Interceptors) -> grpc.RpcMethodHa
                     await context.write(response)
 
         return grpc.unary_stream_rpc_method_handler(stream)
+
+    if method.handler.request_streaming:
+
+        async def upload(requests: AsyncIterator[bytes], context: Context) -> bytes:
+            return await interceptors.client_stream(method, requests, context)
+
+        return grpc.stream_unary_rpc_method_handler(upload)
 
     async def unary(request: bytes, context: Context) -> bytes:
         return await interceptors.unary(method, request, context)

@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     tls_key: Path | None = None
     """PEM file with the certificate's key."""
 
+    public_url: str = Field("", pattern=r"^(https?://[^/?#\s]+)?$")
+    """Where clients reach the gateway, such as `https://chat.example.org`: URLs in answers begin with it. Empty for
+    wherever a request came to, by its `Host`."""
+
     cluster: str = Field("local", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     """The middle part of the locator of instances that are made from now on: a DNS label (spec §1.1)."""
 
@@ -55,6 +59,13 @@ class Settings(BaseSettings):
     """How long calls in flight may take after SIGTERM."""
     max_request_bytes: int = Field(1024 * 1024, ge=1024)
     """The largest JSON body (spec §11)."""
+    media_url: str = ""
+    """Where files are kept: a URL of an object store, such as `s3://bucket/folder`. Empty for the folder `media` in
+    `data_dir`. The store's own settings, such as `AWS_ENDPOINT_URL`, come from its usual environment variables."""
+    media_direct: bool = False
+    """Clients download from the object store itself, by presigned URLs."""
+    media_max_bytes: int = Field(5 * 1024**3, ge=1)
+    """The largest file."""
     call_timeout_seconds: float = Field(15.0, gt=0)
     """How long the gateway waits for a service."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -74,6 +74,12 @@ class MessageServicer(MessageServiceServicer):
     async def UnsendMessage(self, request: pb.UnsendMessageRequest, context: Context) -> pb.UnsendMessageResponse:
         raise NotImplementedError
 
+    @not_served
+    async def CheckAttachmentUses(
+        self, request: pb.CheckAttachmentUsesRequest, context: Context
+    ) -> pb.CheckAttachmentUsesResponse:
+        raise NotImplementedError
+
 
 def _fitting(messages: Sequence[Message]) -> int:
     """How many of the messages fit into one answer; at least one."""
@@ -98,5 +104,5 @@ def _check_parts(caller: Caller, parts: Sequence[Part]) -> None:
             size += len(part.content.encode())
         elif kind == "attachment":
             # Nothing can be reserved until the media service serves attachments, so no id is a valid one.
-            raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND)
+            raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_UNUSABLE)
     limits.check_message_size(caller, size)

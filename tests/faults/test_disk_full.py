@@ -73,7 +73,7 @@ async def test_writes_are_refused_and_reads_go_on(
     refused = await chatkit.server("bob")(
         "POST", "/rooms/lobby/messages", {"parts": [{"type": "text/plain", "content": LARGE}]}
     )
-    assert refused.error == (503, "service_unavailable")
+    assert refused.error == (507, "insufficient_storage")
     assert refused.headers["retry-after"] == "60"
 
     newest = await server.page("lobby")

@@ -50,7 +50,15 @@ async def test_a_websocket_is_closed(app: App) -> None:
 
 
 async def test_every_mistake_becomes_an_answer(app: App) -> None:
-    scope = {"type": "http", "method": "GET", "raw_path": b"/broken", "query_string": b"", "headers": []}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "raw_path": b"/broken",
+        "query_string": b"",
+        "scheme": "http",
+        "server": ("127.0.0.1", 80),
+        "headers": [],
+    }
     start, body = await exchange(app, scope)
     assert start["status"] == 500
     assert b"secret" not in body["body"]

@@ -11,6 +11,7 @@ from roomline.v1.user_pb2 import User
 
 from gateway.chatkit import render
 from gateway.chatkit.dialect import NOT_REPRESENTABLE
+from gateway.links import Links
 
 NOON = Timestamp(seconds=1556712000, nanos=999_999_999)
 LATER = Timestamp(seconds=1556712001)
@@ -75,20 +76,27 @@ def message(*parts: Part) -> Message:
     return Message(id=5, uid="hidden", user_id="u", room_id="r", parts=parts, created_at=NOON, updated_at=LATER)
 
 
+LINKS = Links("https://chat.example", "one")
 MESSAGE = {"id": 5, "user_id": "u", "room_id": "r", **TIMES}
 
 
 def test_a_message_of_parts() -> None:
     attachment = Attachment(
-        id="1", download_url="d", refresh_url="f", expiration=NOON, name="n", custom_data=Value(string_value="bare")
+        id="1", download_url="/d", expiration=NOON, name="n", custom_data=Value(string_value="bare")
     )
     parts = [
         Part(type="text/plain", content=""),
         Part(type="image/png", url="https://a.example"),
         Part(type="image/png", attachment=attachment),
     ]
-    shown = {"id": "1", "download_url": "d", "refresh_url": "f", "expiration": "2019-05-01T12:00:00Z", "name": "n"}
-    assert render.parts_message(message(*parts)) == {
+    shown = {
+        "id": "1",
+        "download_url": "https://chat.example/d",
+        "refresh_url": "https://chat.example/services/chatkit/v6/one/rooms/r/attachments/1",
+        "expiration": "2019-05-01T12:00:00Z",
+        "name": "n",
+    }
+    assert render.parts_message(message(*parts), LINKS) == {
         **MESSAGE,
         "parts": [
             {"type": "text/plain", "content": ""},
@@ -100,10 +108,10 @@ def test_a_message_of_parts() -> None:
 
 def test_a_message_of_text() -> None:
     text = Part(type="text/plain", content="")
-    assert render.text_message(message(text)) == {**MESSAGE, "text": ""}
-    assert render.text_message(message(text, Part(type="image/png", url="https://a.example/b"))) == {
+    assert render.text_message(message(text), LINKS) == {**MESSAGE, "text": ""}
+    assert render.text_message(message(text, Part(type="image/png", url="https://a.example/b")), LINKS) == {
         **MESSAGE,
         "text": "",
         "attachment": {"resource_link": "https://a.example/b", "type": "image", "name": "b"},
     }
-    assert render.text_message(message(text, text))["text"] == NOT_REPRESENTABLE
+    assert render.text_message(message(text, text), LINKS)["text"] == NOT_REPRESENTABLE

@@ -30,6 +30,7 @@ from roomline.v1 import (
     room_service_pb2,
 )
 from roomline.v1.access_service_pb2 import CheckRequest
+from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.instance_service_pb2 import (
     GetCredentialsRequest,
     GetCredentialsResponse,
@@ -39,6 +40,7 @@ from roomline.v1.instance_service_pb2 import (
     WatchCredentialsRequest,
     WatchCredentialsResponse,
 )
+from roomline.v1.media_service_pb2 import UploadAttachmentRequest, UploadAttachmentResponse
 from roomline.v1.message_service_pb2 import SendMessageRequest
 
 from services.common import channels, interceptors, server, telemetry
@@ -58,6 +60,7 @@ from tests.support.refusals import refuses
 
 if TYPE_CHECKING:
     from roomline.v1.instance_service_pb2_grpc import InstanceServiceAsyncStub
+    from roomline.v1.media_service_pb2_grpc import MediaServiceAsyncStub
 
 MIB = 1024 * 1024
 METHOD = "/roomline.v1.InstanceService/"
@@ -181,6 +184,18 @@ class Probe(instance_service_pb2_grpc.InstanceServiceServicer):
         return IssueTestTokenResponse(access_token=current_caller().level.name)
 
 
+class Uploads(media_service_pb2_grpc.MediaServiceServicer):
+    """Counts bytes."""
+
+    async def UploadAttachment(
+        self, request_iterator: AsyncIterator[UploadAttachmentRequest], context: Context
+    ) -> UploadAttachmentResponse:
+        size = 0
+        async for request in request_iterator:
+            size += len(request.chunk)
+        return UploadAttachmentResponse(attachment=Attachment(size=size, user_id=current_caller().level.name))
+
+
 class Station:
     """A server with a probe, and channels to it."""
 
@@ -192,6 +207,7 @@ class Station:
         self.interceptors = Interceptors(verifier, authorizer=None)  # type: ignore[arg-type]  # services need none
         self.server = ServiceServer(settings, self.interceptors)
         self.server.add(self.probe, instance_service_pb2_grpc.add_InstanceServiceServicer_to_server)
+        self.server.add(Uploads(), media_service_pb2_grpc.add_MediaServiceServicer_to_server)  # type: ignore[abstract]
 
     @property
     def address(self) -> str:
@@ -363,13 +379,31 @@ async def test_methods_that_a_servicer_leaves_out_are_not_served(station: Statio
         await call(b"", metadata=station.tokens.metadata())
 
 
-def test_a_method_that_takes_a_stream_cannot_be_served() -> None:
-    class Uploads(media_service_pb2_grpc.MediaServiceServicer):
-        async def UploadAttachment(self, request_iterator: object, context: Context) -> Any:
+def test_a_method_with_a_stream_both_ways_cannot_be_served() -> None:
+    class Presence(presence_service_pb2_grpc.PresenceServiceServicer):
+        def Track(self, request_iterator: object, context: Context) -> Any:
             raise NotImplementedError
 
-    with pytest.raises(TypeError, match="MediaService/UploadAttachment takes a stream"):
-        media_service_pb2_grpc.add_MediaServiceServicer_to_server(Uploads(), Handlers())  # type: ignore[abstract, arg-type]
+    with pytest.raises(TypeError, match="PresenceService/Track takes and gives a stream"):
+        presence_service_pb2_grpc.add_PresenceServiceServicer_to_server(Presence(), Handlers())  # type: ignore[abstract, arg-type]
+
+
+async def test_a_method_that_takes_a_stream(station: Station) -> None:
+    first, chunk = UploadAttachmentRequest(id="a"), UploadAttachmentRequest(chunk=b"12345")
+    async with station.channel(pipe=True) as channel:  # streams pass by the pipe
+        stub: MediaServiceAsyncStub = media_service_pb2_grpc.MediaServiceStub(channel)
+        answer = await stub.UploadAttachment(iter([first, chunk, chunk]), metadata=station.tokens.metadata())
+        assert (answer.attachment.size, answer.attachment.user_id) == (10, "SERVICE")
+        assert (await stub.UploadAttachment(iter([]))).attachment.user_id == "PUBLIC"
+        too_long = UploadAttachmentRequest(chunk=bytes(1024 * 1024 + 1))
+        for broken in ([too_long], [first, too_long]):
+            with refuses("FIELD_INVALID"):
+                await stub.UploadAttachment(iter(broken))
+        with refuses("TOKEN_INVALID"):
+            await stub.UploadAttachment(iter([first]), metadata=(("authorization", "Bearer nonsense"),))
+        raw: Any = channel.stream_unary("/roomline.v1.MediaService/UploadAttachment")
+        with refuses("REQUEST_UNDECODABLE"):
+            await raw(iter([b"", b"\xff"]))
 
 
 async def test_closing_a_stream_ends_its_handler(station: Station) -> None:
