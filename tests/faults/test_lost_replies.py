@@ -52,7 +52,6 @@ async def test_a_call_with_a_request_id_is_sent_again_and_done_once(server: Acto
     assert await server.page("lobby") == ["second", "first"]
 
 
-@pytest.mark.xfail(reason="the pipe hands on the refusal of a later try as if it were the first")
 async def test_a_refusal_of_the_second_try_says_nothing_of_the_first(
     cluster: Cluster, server: Actor, far: Actor, wire: Wire, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
 
 class Breaker:
-    """A behavior that hangs until its server breaks, and answers from then on."""
+    """A behavior that hangs until its server breaks, and answers, or refuses, from then on."""
 
     def __init__(self, response: Any) -> None:
         self.started = asyncio.Event()
@@ -46,6 +46,8 @@ class Breaker:
         if not self.broken:
             self.started.set()
             await asyncio.Event().wait()
+        if isinstance(self._response, grpc.StatusCode):
+            await context.abort(self._response, "refused")
         return self._response
 
 
@@ -105,6 +107,36 @@ async def test_other_calls_are_not(server: Server, channel: grpc.aio.Channel) ->
     assert reason(error) == "CONNECTION_LOST"
     assert await create(CreateRoomRequest()) == CreateRoomResponse()
     assert breaker.calls == 2
+
+
+STANDING = (
+    *(grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.ALREADY_EXISTS),
+    *(grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.OUT_OF_RANGE),
+    *(grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED),
+)
+REFUSALS = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
+
+
+@pytest.mark.parametrize("code", REFUSALS, ids=lambda code: code.name)
+async def test_a_refusal_of_a_later_try(server: Server, channel: grpc.aio.Channel, code: grpc.StatusCode) -> None:
+    """It stands if it says what became of the first try, or if that did not matter."""
+    get = cursors(channel).GetCursor
+    create, set_cursor = room_service_pb2_grpc.RoomServiceStub(channel).CreateRoom, cursors(channel).SetCursor
+    calls: list[tuple[Any, bool]] = [
+        (lambda: create(CreateRoomRequest(request_id="once")), code in STANDING),
+        (lambda: set_cursor(SetCursorRequest(user_id="ann")), code in STANDING),
+        (lambda: get(REQUEST), True),
+    ]
+    for call, stands in calls:
+        server.behavior = breaker = Breaker(code)
+        error = await failure(_restart_during(server, breaker, call()))
+        if stands:
+            assert (error.code(), error.details()) == (code, "refused")
+        else:
+            assert reason(error) == "CONNECTION_LOST"
+        assert breaker.calls == 2
+        first = await failure(call())
+        assert (first.code(), first.details()) == (code, "refused")
 
 
 async def test_calls_that_were_not_sent_yet_are_sent_later() -> None:

@@ -204,6 +204,19 @@ async def test_a_garbage_frame_ends_its_pipe_only(server: Server, pipe: Pipe, ga
     assert (await pipe.results(1))[0].code == 0
 
 
+async def test_a_garbage_frame_may_come_before_the_servers_first(server: Server) -> None:
+    async with plain_to(server) as channel:
+        for _ in range(50):
+            raw: Any = channel.stream_stream("/roomline.v1.PipeService/Pipe")()
+            await raw.write(b"\xff\xff\xff")
+            assert reason(await failure(_read_all(raw))) == "REQUEST_UNDECODABLE"
+
+
+async def _read_all(raw: Any) -> None:
+    while await raw.read() is not grpc.aio.EOF:
+        pass
+
+
 @pytest.mark.parametrize(
     ("calls", "cancelled", "field", "limit"),
     [(MAX_FRAME_ITEMS + 1, 0, "calls", MAX_FRAME_ITEMS), (0, 1025, "cancelled_ids", 1024)],

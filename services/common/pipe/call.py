@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
+from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.pipe_service_pb2 import PipeResult
 
 from services.common.errors import RoomlineError
@@ -22,6 +23,21 @@ _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.Statu
 _CANCELLED = grpc.StatusCode.CANCELLED.value[0]
 _INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 _PENDING = object()
+_SETTLING = frozenset(
+    code.value[0]
+    for code in (
+        # Decided by the request alone, or in the transaction that looks for the request id first.
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.OUT_OF_RANGE,
+        # These leave the outcome open themselves.
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    )
+)
+"""Codes of refusals that stand, whatever became of an earlier try."""
 
 
 class PipedCall(grpc.aio.UnaryUnaryCall[Any, Any]):
@@ -57,17 +73,34 @@ class PipedCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         deserializer: Callable[[bytes], Any] | None,
         *,
         repeatable: bool,
+        changes_nothing: bool,
         wait_for_ready: bool,
     ) -> None:
         self.method = method
         self.request = request
         self.metadata = metadata
         self.repeatable = repeatable
+        self.changes_nothing = changes_nothing
         self.wait_for_ready = wait_for_ready
         self._link = link
         self._deserializer = deserializer
 
     # What the link does with it
+
+    def conclude(self, result: PipeResult) -> None:
+        """Ends the call with the result of its last try, unless that would deny what an earlier one may have done.
+
+        A call is sent again when the answer to a try was lost, and that try may have been carried out. A server that
+        refuses the next one before it has looked says nothing of that: it starts or stops, is too busy, does not take
+        the token any longer, or the caller has lost a permission, perhaps by this very call. Then the call ends
+        CONNECTION_LOST. A refusal stands if it would have met the first try too, if it comes after the look whether the
+        request id was carried out, or if it leaves the outcome open itself. Any refusal stands of the first try, and of
+        a method without side effects.
+        """
+        if self.sends > 1 and result.code and result.code not in _SETTLING and not self.changes_nothing:
+            self.fail(RoomlineError(ErrorReason.ERROR_REASON_CONNECTION_LOST))
+        else:
+            self.end(result)
 
     def end(self, result: PipeResult) -> None:
         """Ends the call, unless it has ended."""

@@ -87,7 +87,7 @@ class Connection:
                     call = in_flight.pop(result.id, None)
                     if call is not None:
                         self._credits += 1
-                        call.end(result)
+                        call.conclude(result)
                         self.answered = True
                 self._credits += frame.credits
                 if frame.draining:

@@ -24,7 +24,8 @@ class Link:
     """The queue of calls to one server, and the connections that empty it.
 
     Connects with the first call. A call that was not sent yet when a connection breaks goes over the next one; one that
-    was sent and not answered goes again if that is safe, and else ends CONNECTION_LOST.
+    was sent and not answered goes again if that is safe, and else ends CONNECTION_LOST. What the answer to a later try
+    is worth, `PipedCall.conclude` says.
     """
 
     def __init__(self, open_stream: Opener, service: str, patience: Patience) -> None:

@@ -15,8 +15,6 @@ from services.common.pipe.metadata import Packed, pack
 Serializer = Callable[[Any], bytes]
 Deserializer = Callable[[bytes], Any]
 
-_REPEATABLE_LEVELS = (MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT)
-
 
 class _UnaryMaker(Protocol):
     """Makes the method's plain gRPC twin."""
@@ -46,7 +44,9 @@ class PipedMethod(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         self._method = method
         self._serializer = serializer
         self._deserializer = deserializer
-        self._repeatable, has_request_id = _repeatability(method)
+        level, has_request_id = _repeatability(method)
+        self._changes_nothing = level == MethodOptions.NO_SIDE_EFFECTS
+        self._repeatable = self._changes_nothing or level == MethodOptions.IDEMPOTENT
         self._has_request_id = has_request_id and serializer is not None
         self._max_request = MAX_FRAME_BYTES - ITEM_OVERHEAD - len(method)
 
@@ -86,6 +86,7 @@ class PipedMethod(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
             packed,
             self._deserializer,
             repeatable=self._repeatable or (self._has_request_id and bool(request.request_id)),
+            changes_nothing=self._changes_nothing,
             wait_for_ready=bool(wait_for_ready),
         )
         link.submit(call, timeout)
@@ -99,13 +100,10 @@ def _size(data: bytes, metadata: Packed) -> int:
     return size
 
 
-def _repeatability(method: str) -> tuple[bool, bool]:
-    """Whether the contract lets any call of the method be repeated, and whether one with a request id may."""
+def _repeatability(method: str) -> tuple[MethodOptions.IdempotencyLevel.ValueType, bool]:
+    """What the contract says of repeating any call of the method, and whether a call of it can have a request id."""
     try:
         descriptor = DescriptorPool().FindMethodByName(method.removeprefix("/").replace("/", "."))
     except KeyError:
-        return False, False
-    return (
-        descriptor.GetOptions().idempotency_level in _REPEATABLE_LEVELS,
-        "request_id" in descriptor.input_type.fields_by_name,
-    )
+        return MethodOptions.IDEMPOTENCY_UNKNOWN, False
+    return descriptor.GetOptions().idempotency_level, "request_id" in descriptor.input_type.fields_by_name

@@ -58,6 +58,8 @@ class ServedPipe:
         self._deadlines = Deadlines[PipeContext](lambda context: context.interrupt(_DEADLINE))
         self._results: deque[tuple[int, bytes] | PipeResult] = deque()
         self._end: asyncio.Future[RoomlineError | None] = self.loop.create_future()
+        self._opened = asyncio.Event()
+        """The first frame is sent."""
         self._write_waiter: asyncio.Future[None] | None = None
         self._read_waiter: asyncio.Future[None] | None = None
         self._half_closed = False
@@ -70,6 +72,7 @@ class ServedPipe:
             error = await self._end
             if error is not None:
                 self._interrupt_all()  # first: a caller that does not read keeps `abort` waiting
+                await self._opened.wait()  # beside the first frame, gRPC could send no status, and the call would hang
                 await self.stream.abort(error.code, error.message, error.trailing_metadata())
         finally:
             self.closed.set()
@@ -191,6 +194,7 @@ class ServedPipe:
     async def _write(self) -> None:
         try:
             await self.stream.write(PipeResponse(credits=self._max_in_flight))
+            self._opened.set()
             while True:
                 if self._results or self._announce_draining:
                     frame = self._next_frame()
@@ -204,6 +208,7 @@ class ServedPipe:
                     await self._write_waiter
         except Exception as error:  # noqa: BLE001 - whatever gRPC raises here means that the caller is gone
             log.debug("pipe_write_failed", error=str(error))
+        self._opened.set()
         self._finish(None)
 
     def _next_frame(self) -> PipeResponse:
