@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard proto/roomline/v1/*.proto)
 STUBS := gen/.built
+NEW_STUBS := .cache/gen
 INSTALLED := $(VENV)/.installed
 # `buf breaking` compares with the newest tag; before the first one there is nothing to compare with.
 LAST_TAG = $(shell git describe --tags --abbrev=0 2>/dev/null)
@@ -32,7 +33,7 @@ format: install ## rewrite code and contract in the house style
 	$(BIN)/ruff check --fix && $(BIN)/ruff format && $(BIN)/buf format -w
 
 proto: ## generate the stubs anew
-	rm -rf gen && $(MAKE) $(STUBS)
+	rm -f $(STUBS) && $(MAKE) $(STUBS)
 
 breaking: install ## compare the contract with the last tag
 	@if [ -n "$(LAST_TAG)" ]; then $(BIN)/buf breaking --against '.git#tag=$(LAST_TAG)'; else echo "no tag yet: the contract may still move"; fi
@@ -50,8 +51,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# Made beside the old ones and swapped: whatever runs meanwhile always finds stubs.
 $(STUBS): $(PROTOS) $(INSTALLED)
-	rm -rf gen && mkdir gen
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=proto \
-	  --python_out=gen --mypy_out=gen --grpc_python_out=gen --mypy_grpc_out=gen $(PROTOS)
-	touch gen/roomline/__init__.py gen/roomline/v1/__init__.py gen/roomline/py.typed $@
+	rm -rf $(NEW_STUBS) && mkdir -p $(NEW_STUBS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=$(NEW_STUBS) \
+	  --mypy_out=$(NEW_STUBS) --grpc_python_out=$(NEW_STUBS) --mypy_grpc_out=$(NEW_STUBS) $(PROTOS)
+	cd $(NEW_STUBS) && touch roomline/__init__.py roomline/v1/__init__.py roomline/py.typed $(@F)
+	rm -rf $(NEW_STUBS).old && mkdir -p gen && mv gen $(NEW_STUBS).old && mv $(NEW_STUBS) gen

@@ -10,9 +10,8 @@ from typing import Any
 
 import grpc
 import uvloop
-from roomline.v1 import pipe_service_pb2_grpc
 
-from services.common.pipe.servicer import PipeServicer
+from services.common.pipe.servicer import PipeServicer, add_pipe
 
 SERVICE, METHOD = "bench.Echo", "Echo"
 GRACE_SECONDS = 1.0
@@ -34,7 +33,7 @@ async def echo(request: bytes, context: Context) -> bytes:  # noqa: ARG001 - the
 
 async def _serve() -> None:
     server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
-    pipe_service_pb2_grpc.add_PipeServiceServicer_to_server(PipeServicer(_Echo()), server)
+    add_pipe(PipeServicer(_Echo()), server)
     plain = grpc.method_handlers_generic_handler(SERVICE, {METHOD: grpc.unary_unary_rpc_method_handler(echo)})
     server.add_generic_rpc_handlers((plain,))
     port = server.add_insecure_port("127.0.0.1:0")

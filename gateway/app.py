@@ -6,22 +6,28 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import grpc
+import structlog
+
 from gateway import cors
 from gateway.edge import ClientGoneError, EdgeError, EdgeReason
 from gateway.request import Limits, Request
 from gateway.response import Response
 from gateway.router import Match, Router
+from gateway.stream import BrokenStreamError, Stream, send_stream
+from services.common.errors import RoomlineError
 from services.common.ids import Uuid7
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
+
+log = structlog.get_logger()
 
 Refusal = Callable[[BaseException, Request], Response]
 """Makes an answer of an error that no route has caught, in the form of a dialect."""
 
-# Answers depend on the caller, so no cache in between may keep one.
-_NO_STORE = (b"cache-control", b"private, no-store")
 _CLOSE = (b"connection", b"close")
+_WITHOUT_BODY = {204, 304}
 _MAX_REQUEST_ID = 128
 
 
@@ -46,6 +52,11 @@ class App:
         else:
             await _lifespan(receive, send)
 
+    def refuse(self, reason: EdgeReason) -> Response:
+        """The answer to what never became a request."""
+        nameless = Request("", b"", b"", {}, _nothing, "", self._limits, self._new_id)
+        return self._refusal(EdgeError(reason), nameless)
+
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request = Request(
@@ -54,11 +65,13 @@ class App:
             scope["query_string"],
             headers,
             receive,
-            _request_id(headers) or self._new_id(),
+            _request_id(headers),
             self._limits,
             self._new_id,
             scope["scheme"],
             scope["server"],
+            scope["state"]["streams"],
+            (scope.get("client") or ("",))[0],
         )
         credentials = False
         try:
@@ -73,6 +86,9 @@ class App:
         if request.method == "OPTIONS":
             response = cors.preflight(headers)
         await _send(send, response, request, cors.response_headers(headers, credentials=credentials))
+        if response.stream is not None and not await _send_stream(send, response.stream, request):
+            scope["state"]["abort"]()
+            await request.gone()
 
 
 async def _answer(match: Match | None, request: Request) -> Response:
@@ -86,6 +102,10 @@ async def _answer(match: Match | None, request: Request) -> Response:
     return await route.handler(request)
 
 
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
 async def _lifespan(receive: Receive, send: Send) -> None:
     """Nothing to do: what the application needs is started and stopped around it."""
     while True:
@@ -96,14 +116,38 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 
 async def _send(send: Send, response: Response, request: Request, common: tuple[tuple[bytes, bytes], ...]) -> None:
-    headers = [*response.headers, *common, _NO_STORE, (b"x-request-id", request.request_id.encode())]
-    if response.status != 204:
-        headers.append((b"content-length", b"%d" % len(response.body)))
-    if not request.body_read and b"expect" in request.headers:
+    stream = response.stream
+    headers = [
+        *response.headers,
+        *common,
+        (b"cache-control", response.cache_control),
+        (b"x-request-id", request.request_id.encode()),
+    ]
+    if response.status not in _WITHOUT_BODY:
+        headers.append((b"content-length", b"%d" % (stream.length if stream else len(response.body))))
+    if not request.body_read and (b"expect" in request.headers or response.status == 408):
         # The client may never send the body it announced, so where the next request begins is unknown.
         headers.append(_CLOSE)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+    if stream is None:
+        await send({"type": "http.response.body", "body": response.body})
+
+
+async def _send_stream(send: Send, stream: Stream, request: Request) -> bool:
+    """Sends the body as fast as the client takes it. False if it broke off, which only a broken connection can tell."""
+    try:
+        if request.method == "HEAD" or not stream.length:
+            await send({"type": "http.response.body"})
+        else:
+            await request.while_here(send_stream(send, stream, request.limits.idle_seconds))
+    except (ClientGoneError, TimeoutError):
+        return False  # whoever takes nothing for so long has left too
+    except (BrokenStreamError, RoomlineError, grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+        log.warning("download_broken", request_id=request.request_id, message=str(error))
+        return False
+    finally:
+        stream.close()
+    return True
 
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str:

@@ -1,4 +1,4 @@
-"""JSON values as `google.protobuf.Struct` and `Value`, and back.
+"""JSON values as `google.protobuf.Struct` and `Value`; `services/common/structs.py` has the way back.
 
 Numbers are doubles there, so integers beyond 2^53 would change silently: they are refused. Protobuf parsers stop at 100
 nested messages, and a level takes three, so the nesting is limited too.
@@ -6,23 +6,43 @@ nested messages, and a level takes three, so the nesting is limited too.
 
 from typing import Any
 
+import orjson
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
+from roomline.v1.user_service_pb2 import NewUser
 
-from services.common.rules import invalid
+from services.common.rules import invalid, rule_of
+from services.common.structs import MAX_INTEGER
 
-MAX_INTEGER = 2**53
 MAX_DEPTH = 24
+MAX_BYTES = rule_of(NewUser, "custom_data").max_bytes
+"""What no instance can exceed, as JSON or as a message: beyond it, nothing is copied."""
 
 
 def fill_struct(target: Struct, data: Any, field: str) -> None:
     """Copies a JSON object into an empty message, which is set afterwards even if the object is empty.
 
-    Raises FIELD_INVALID for `field` if it is no object, too deep, or holds an integer that a double cannot.
+    Raises FIELD_INVALID for `field` if it is no object, too large, too deep, or holds an integer that a double cannot.
     """
     if type(data) is not dict:
         raise invalid(field, "an object")
+    _check_size(data, field)
     target.SetInParent()
     _fill_struct(target, data, field, 1)
+
+
+def fill_value(target: Value, data: Any, field: str) -> None:
+    """Copies any JSON value into an empty message. Raises FIELD_INVALID for `field` as `fill_struct` does."""
+    _check_size(data, field)
+    _fill_value(target, data, field, 0)
+
+
+def _check_size(data: Any, field: str) -> None:
+    try:
+        size = len(orjson.dumps(data))
+    except TypeError as error:  # it goes ten times as deep as we do
+        raise invalid(field, f"at most {MAX_DEPTH} levels deep") from error
+    if size > MAX_BYTES:
+        raise invalid(field, f"at most {MAX_BYTES} bytes")
 
 
 def _fill_struct(target: Struct, data: dict[str, Any], field: str, depth: int) -> None:
@@ -60,26 +80,3 @@ def _fill_value(target: Value, item: Any, field: str, depth: int) -> None:
         _fill_list(target.list_value, item, field, depth + 1)
     else:
         target.null_value = NULL_VALUE
-
-
-def from_struct(source: Struct) -> dict[str, Any]:
-    """The JSON object of a message."""
-    return {key: from_value(value) for key, value in source.fields.items()}
-
-
-def from_value(source: Value) -> Any:
-    """The JSON value of a message; whole numbers are integers."""
-    match source.WhichOneof("kind"):
-        case "string_value":
-            return source.string_value
-        case "number_value":
-            number = source.number_value
-            return int(number) if number.is_integer() and -MAX_INTEGER <= number <= MAX_INTEGER else number
-        case "bool_value":
-            return source.bool_value
-        case "struct_value":
-            return from_struct(source.struct_value)
-        case "list_value":
-            return [from_value(value) for value in source.list_value.values]
-        case _:
-            return None

@@ -12,6 +12,15 @@ class EdgeReason(Enum):
     PATH_INVALID = auto()
     """A path segment that is no UTF-8, holds NUL, or is no number where one is needed."""
     JSON_MALFORMED = auto()
+    FORM_MALFORMED = auto()
+    FORM_TOO_LARGE = auto()
+    """Too much besides the file."""
+    BODY_TOO_SLOW = auto()
+    REQUEST_MALFORMED = auto()
+    """No HTTP/1.1."""
+    HEAD_TOO_LARGE = auto()
+    HEAD_TOO_SLOW = auto()
+    TOO_MANY_CONNECTIONS = auto()
     GRANT_TYPE_INVALID = auto()
     USER_ID_MISSING = auto()
 

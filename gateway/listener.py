@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import math
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
 
-from gateway.http_protocol import GatewayProtocol
+from gateway.app import App
+from gateway.http_protocol import GatewayProtocol, Patience
 
 log = structlog.get_logger()
 
 BACKLOG = 2048
-KEEP_ALIVE_SECONDS = 75
-"""Longer than the idle time of usual proxies and of the SDKs' connection pools, so that they close first."""
+RESERVED_FILES = 256
+"""Open files that are no connections of clients: the channels to the services, libraries, logs."""
 
 
 class Certificate(NamedTuple):
@@ -33,7 +35,7 @@ class Certificate(NamedTuple):
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the process (one handler for all listeners), and says when it listens."""
+    """Leaves signals to the process (one handler for all listeners), says when it listens, and watches slow clients."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -47,24 +49,44 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.listening.set()
 
+    async def watch(self, seconds: float) -> None:
+        """Looks at every connection, and waits, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(seconds)
+            now = loop.time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, GatewayProtocol):
+                    connection.check(now)
+
 
 class Listener:
     """A plain or TLS listener."""
 
     def __init__(
-        self, app: ASGIApp, host: str, port: int, grace_seconds: float, certificate: Certificate | None = None
+        self,
+        app: App,
+        host: str,
+        port: int,
+        grace_seconds: float,
+        certificate: Certificate | None = None,
+        max_connections: int = 1000,
+        patience: Patience | None = None,
     ) -> None:
         _log_through_structlog()
+        self._patience = patience or Patience()
+        protocol: Any = functools.partial(
+            GatewayProtocol, refuse=app.refuse, patience=self._patience, max_connections=max_connections
+        )
         config = uvicorn.Config(
             app,
-            http=GatewayProtocol,
+            http=protocol,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=math.ceil(grace_seconds),
             ssl_certfile=certificate.chain if certificate else None,
             ssl_keyfile=certificate.key if certificate else None,
@@ -73,6 +95,7 @@ class Listener:
         self._server = _Server(config)
         self._address = host, port
         self._task: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
         self.port = port
         """Where it listens, once started; port 0 picks a free one."""
 
@@ -86,12 +109,29 @@ class Listener:
         listening.cancel()
         if self._task.done():
             self._task.result()
+        self._watch = asyncio.create_task(self._server.watch(self._patience.look))
 
     async def stop(self) -> None:
         """Accepts no more, lets requests in progress end within the grace time, and closes idle connections at once."""
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+        if self._watch is not None:
+            self._watch.cancel()
+
+
+def connection_limit(wanted: int, listeners: int) -> int:
+    """How many connections each listener may have: as many as wanted, if the process may open so many files.
+
+    Without a limit, clients could have all of them, and nobody else would be let in.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted * listeners + RESERVED_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, (soft - RESERVED_FILES) // listeners)
 
 
 def _bound(host: str, port: int) -> socket.socket:

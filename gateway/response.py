@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gateway.stream import Stream
+
 Header = tuple[bytes, bytes]
 
 JSON_TYPE: Header = (b"content-type", b"application/json")
@@ -16,6 +18,10 @@ class Response(NamedTuple):
     status: int
     body: bytes = b""
     headers: Sequence[Header] = ()
+    cache_control: bytes = b"private, no-store"
+    """Answers depend on the caller: no cache in between may keep one that does not say so."""
+    stream: Stream | None = None
+    """The body if it comes piece by piece; whoever has the response sends or closes it."""
 
 
 NO_CONTENT = Response(204)

@@ -27,8 +27,6 @@ class Route(NamedTuple):
     """The names of the path's parameters, in their order."""
     positions: tuple[int, ...]
     """Which segments of the path they are."""
-    credentials: bool
-    """Browsers may call it with cookies: the answer names their origin (spec §12.1, the token provider)."""
 
 
 class Match(NamedTuple):
@@ -38,20 +36,18 @@ class Match(NamedTuple):
     """By method."""
     values: list[str]
     """The path's parameters, decoded, in their order."""
-
-    @property
-    def credentials(self) -> bool:
-        """Browsers may call the path with cookies."""
-        return any(route.credentials for route in self.routes.values())
+    credentials: bool
+    """Browsers may call it with cookies: the answer names their origin (spec §12.1, the token provider)."""
 
 
 class _Node:
-    __slots__ = ("literals", "parameter", "routes")
+    __slots__ = ("credentials", "literals", "parameter", "routes")
 
     def __init__(self) -> None:
         self.literals: dict[str, _Node] = {}
         self.parameter: _Node | None = None
         self.routes: dict[str, Route] = {}
+        self.credentials = False
 
 
 class Router:
@@ -82,7 +78,8 @@ class Router:
         for one in methods:
             if one in node.routes:
                 raise ValueError(f"{method} {pattern} is there already")
-            node.routes[one] = Route(handler, tuple(names), tuple(positions), credentials)
+            node.routes[one] = Route(handler, tuple(names), tuple(positions))
+        node.credentials |= credentials
 
     def find(self, raw_path: bytes) -> Match | None:
         """The routes of a path as it came over the wire. Raises EdgeError (PATH_INVALID) if it cannot be decoded."""
@@ -96,7 +93,7 @@ class Router:
                     return None
                 values.append(segment)
             node = child
-        return Match(node.routes, values) if node.routes else None
+        return Match(node.routes, values, node.credentials) if node.routes else None
 
 
 def segments(raw_path: bytes) -> Sequence[str]:

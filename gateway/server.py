@@ -8,37 +8,66 @@ import grpc
 import structlog
 
 from gateway.app import App
-from gateway.chatkit.endpoint import refusal
-from gateway.chatkit.routes import CHATKIT, add_routes
+from gateway.attachments import Attachments
+from gateway.chat_api import errors as chat_api_errors
+from gateway.chat_api import routes as chat_api_routes
+from gateway.chatkit.endpoint import refusal as chatkit_refusal
+from gateway.chatkit.routes import CHATKIT
+from gateway.chatkit.routes import add_routes as add_chatkit_routes
 from gateway.health import Health
-from gateway.listener import Certificate, Listener
-from gateway.request import Limits
+from gateway.http_protocol import Patience
+from gateway.listener import Certificate, Listener, connection_limit
+from gateway.request import Limits, Request
+from gateway.response import Response
 from gateway.router import Router
-from services.common.channels import connect
+from services.common.channels import connect, connect_plain
 from services.common.settings import Settings
 
 log = structlog.get_logger()
 
 
-def build_app(settings: Settings, user: grpc.aio.Channel, message: grpc.aio.Channel, health: Health) -> App:
-    """The application, on channels to the user and the message service."""
+def build_app(
+    settings: Settings, user: grpc.aio.Channel, message: grpc.aio.Channel, media: grpc.aio.Channel, health: Health
+) -> App:
+    """The application, on channels to the services."""
     router = Router()
     router.add("GET", "/healthz", health)
-    add_routes(router, user, message)
-    limits = Limits(settings.max_request_bytes, settings.call_timeout_seconds, settings.public_url)
-    return App(router, lambda error, request: refusal(error, request, CHATKIT), limits)
+    Attachments(media).add_routes(router)
+    add_chatkit_routes(router, user, message, media)
+    chat_api_routes.add_routes(router, settings, user, message, media)
+    limits = Limits(
+        body_bytes=settings.max_request_bytes,
+        call_seconds=settings.call_timeout_seconds,
+        public_url=settings.public_url,
+        file_bytes=settings.media_max_bytes,
+        idle_seconds=settings.idle_timeout_seconds,
+    )
+
+    def refusal(error: BaseException, request: Request) -> Response:
+        """The answer of the dialect that the path belongs to."""
+        if chat_api_routes.is_below(request.raw_path):
+            always_200 = settings.chat_api_always_200
+            return chat_api_errors.refusal(error, request.method, request.request_id, always_200=always_200)
+        return chatkit_refusal(error, request, CHATKIT)
+
+    return App(router, refusal, limits)
 
 
 class Gateway:
     """The listeners of one process. Make it inside the event loop that runs it."""
 
-    def __init__(self, settings: Settings, app: App) -> None:
-        grace = settings.shutdown_grace_seconds
-        self._plain = Listener(app, settings.host, settings.port, grace)
-        self._tls: Listener | None = None
+    def __init__(self, settings: Settings, app: App, patience: Patience | None = None) -> None:
+        certificate = None
         if settings.tls_certificate is not None:
             certificate = Certificate(settings.tls_certificate, settings.tls_key)
-            self._tls = Listener(app, settings.host, settings.tls_port, grace, certificate)
+        most = connection_limit(settings.max_connections, listeners=2 if certificate else 1)
+
+        def listener(port: int, certificate: Certificate | None) -> Listener:
+            grace = settings.shutdown_grace_seconds
+            return Listener(app, settings.host, port, grace, certificate, max_connections=most, patience=patience)
+
+        self._plain = listener(settings.port, None)
+        self._tls = listener(settings.tls_port, certificate) if certificate else None
 
     @property
     def port(self) -> int:
@@ -67,10 +96,13 @@ class Gateway:
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Runs the gateway until the event is set."""
-    addresses = {"user": settings.user_address, "message": settings.message_address}
-    channels = {name: connect(address, settings, name) for name, address in addresses.items()}
-    plain = {name: grpc.aio.insecure_channel(address) for name, address in addresses.items()}
-    gateway = Gateway(settings, build_app(settings, channels["user"], channels["message"], Health(plain)))
+    addresses = {"user": settings.user_address, "message": settings.message_address, "media": settings.media_address}
+    channels = {
+        name: connect(address, settings, name, small_streams=name == "media") for name, address in addresses.items()
+    }
+    plain = {name: connect_plain(address) for name, address in addresses.items()}
+    app = build_app(settings, channels["user"], channels["message"], channels["media"], Health(plain))
+    gateway = Gateway(settings, app)
     await gateway.start()
     log.info("serving", host=settings.host, port=gateway.port, tls_port=gateway.tls_port)
     await stop.wait()

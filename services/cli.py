@@ -7,9 +7,9 @@ Refusals are one line on standard error and exit code 1, or 2 where the command 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +18,6 @@ import typer
 from services.supervisor.command_error import CommandError, UsageError
 
 if TYPE_CHECKING:
-    from roomline.v1.instance_pb2 import Instance
-
     from services.common.settings import Settings
     from services.supervisor.identity import Identity
 
@@ -32,10 +30,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 instance_app = typer.Typer(
-    help="Make and list instances (tenants), and change their keys. Works with a running server and without one.",
+    help="Make, list and change instances (tenants), and their keys. Works with a running server and without one.",
     no_args_is_help=True,
 )
 app.add_typer(instance_app, name="instance")
+
+MAX_LIFETIME = 10 * 365 * 86400
 
 DataDir = Annotated[
     Path | None,
@@ -117,6 +117,7 @@ def up(
 def create_instance(
     data_dir: DataDir = None,
     instance_id: Annotated[str, typer.Option("--id", help="The locator's last part; made if not given.")] = "",
+    cluster: Annotated[str, typer.Option(help="Its middle part, a DNS label.  [ROOMLINE_CLUSTER, or local]")] = "",
     key: Annotated[
         str | None, typer.Option(metavar="KEYID:SECRET", help="A key to take over; made if not given.")
     ] = None,
@@ -136,10 +137,40 @@ def create_instance(
     key_id, secret = split_key(key) if key else ("", "")
     given = InstanceKey(id=key_id, secret=secret) if key else None
     flags = InstanceFlags(test_token_provider=test_token_provider, allow_reset=allow_reset)
-    wanted = Instance(id=instance_id, flags=flags)
+    wanted = Instance(id=instance_id, cluster=cluster, flags=flags)
     made = administer(_settings(data_dir=data_dir), lambda instances: instances.create(wanted, given))
     typer.echo(f"Instance locator  {made.locator}\nKey               {made.key}")
     typer.echo("Keep the key: it is not shown again.", err=True)
+
+
+@instance_app.command("update")
+def update_instance(
+    instance: Annotated[str, typer.Argument(help="Its id or locator.")],
+    data_dir: DataDir = None,
+    test_token_provider: Annotated[
+        bool | None,
+        typer.Option(
+            "--test-token-provider/--no-test-token-provider",
+            help="Whether anybody can have a token for any user. For development.",
+        ),
+    ] = None,
+    allow_reset: Annotated[
+        bool | None,
+        typer.Option("--allow-reset/--no-allow-reset", help="Whether server tokens can wipe it. For test suites."),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER", help="Such as message_bytes=10000; 0 for the server's own. As often as needed."
+        ),
+    ] = None,
+) -> None:
+    """Change the switches and limits of an instance; what is not named stays."""
+    from services.supervisor.administration import update_instance as update
+    from services.supervisor.listing import table
+
+    flags = {"test_token_provider": test_token_provider, "allow_reset": allow_reset}
+    typer.echo(table([update(_settings(data_dir=data_dir), instance, flags, limit or ())]))
 
 
 @instance_app.command("list")
@@ -149,12 +180,14 @@ def list_instances(
 ) -> None:
     """List the instances."""
     from services.supervisor.administration import administer
+    from services.supervisor.listing import as_json as to_json
+    from services.supervisor.listing import table
 
     found = administer(_settings(data_dir=data_dir), lambda instances: instances.all())
     if as_json:
-        typer.echo(json.dumps([_instance_json(one) for one in found], indent=2))
+        typer.echo(to_json(found))
     elif found:
-        _print_instances(found)
+        typer.echo(table(found))
     else:
         typer.echo("There is no instance yet. Make one with: roomline instance create", err=True)
 
@@ -178,7 +211,9 @@ def rotate_instance_key(
 def token(
     user: Annotated[str, typer.Option(metavar="ID", help="The user that the token is for; optional with --su.")] = "",
     su: Annotated[bool, typer.Option("--su", help="A server token: it may do everything in its instance.")] = False,
-    lifetime: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="How long it is valid.")] = 86400,
+    lifetime: Annotated[
+        int, typer.Option(min=1, max=MAX_LIFETIME, metavar="SECONDS", help="How long it is valid.")
+    ] = 86400,
     instance: InstanceOption = None,
     key: KeyOption = None,
     data_dir: DataDir = None,
@@ -223,32 +258,12 @@ def _identity(instance: str | None, key: str | None) -> Identity | None:
     return Identity.parse(instance, key)
 
 
-def _instance_json(instance: Instance) -> dict[str, object]:
-    return {
-        "id": instance.id,
-        "locator": instance.locator,
-        "test_token_provider": instance.flags.test_token_provider,
-        "allow_reset": instance.flags.allow_reset,
-        "created_at": instance.created_at.ToJsonString(),
-    }
-
-
-def _print_instances(instances: list[Instance]) -> None:
-    rows = [("LOCATOR", "CREATED", "FLAGS")]
-    for one in instances:
-        flags = ", ".join(field.name for field, _ in one.flags.ListFields())  # only those that are on
-        rows.append((one.locator, one.created_at.ToDatetime().isoformat(" ", "seconds"), flags or "-"))
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    for locator, created, flags in rows:
-        typer.echo(f"{locator:{widths[0]}}  {created:{widths[1]}}  {flags}")
-
-
-def main() -> None:
-    """Runs the command; the entry point."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command with these arguments, or the process's own, and raises SystemExit; the entry point."""
     # What gRPC's core says of connections that come and go is nothing to act on, and not in the form of our logs.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
-        app(prog_name="roomline")
+        app(arguments, prog_name="roomline")
     except CommandError as refusal:
         if refusal.details:
             typer.echo(refusal.details, err=True)

@@ -1,10 +1,23 @@
 """What all tests have in common."""
 
+import asyncio
+import functools
 import logging
 import os
+import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
+from yoyo import migrations
+
+from tests.support.server import Running, running_server
+
+# The tests start hundreds of processes. Where the environment keeps Python from storing byte code, as images for
+# containers do, every one of them would compile all that it imports, and pytest would rewrite every test in each run.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
@@ -16,3 +29,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="slow: runs with REQUIRE_ALL=1"))
+
+
+@pytest.fixture(scope="session")
+def dev_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A `roomline up --dev` for all tests that only use one: five processes take seconds to start.
+
+    Its development instance may be wiped by any of them; nobody stops it or kills its processes.
+    """
+    with running_server(tmp_path_factory.mktemp("dev")) as running:
+        yield running
+
+
+class _Asyncio:
+    """The module, for a server that polls, and so takes 0.2 s to stop: with shorter polls."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _haste() -> Iterator[None]:
+    """Makes cheap what hundreds of tests do: to make a database, and to stop a gateway inside of this process."""
+    split = functools.cache(migrations.sqlparse.split)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrations.sqlparse, "split", lambda sql: [*split(sql)])  # its caller changes the list
+        patch.setattr("uvicorn.server.asyncio", _Asyncio())
+        yield

@@ -1,9 +1,12 @@
 """Messages of text (v1, v2) as parts, and messages of parts as text (spec §5.5, §5.6). Pure functions."""
 
+import re
 from collections.abc import Sequence
+from mimetypes import MimeTypes
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.message_pb2 import Part
 
 TEXT_TYPE = "text/plain"
@@ -26,9 +29,15 @@ TEXT_FIELDS = {
     "parts": "text",
     "parts[0].content": "text",
     "parts[1].url": "attachment.resource_link",
+    "parts[1].attachment.id": "attachment.resource_link",
+    "attachment.id": "attachment.resource_link",
     "parts[1].type": "attachment.type",
 }
 """The fields of `upgrade`'s parts, as the sender of a text message knows them."""
+
+_MEDIA_TYPE = re.compile(r"[^/\s\x00-\x1f\x7f]+/[^/\x00-\x1f\x7f]+")
+_TYPES = MimeTypes()
+"""Without the machine's own tables: the same everywhere."""
 
 
 class Link(NamedTuple):
@@ -40,11 +49,14 @@ class Link(NamedTuple):
     name: str
 
 
-def upgrade(text: str, link_url: str | None, link_type: str) -> list[Part]:
-    """The parts of a text message; an unknown type counts as `file`."""
+def upgrade(text: str, link_url: str | None, link_type: str, attachment_id: str = "") -> list[Part]:
+    """The parts of a text message; an unknown type counts as `file`. A link to an attachment of ours becomes that."""
     parts = [Part(type=TEXT_TYPE, content=text)]
-    if link_url is not None:
-        parts.append(Part(type=PSEUDO_TYPES.get(link_type, PSEUDO_TYPES["file"]), url=link_url))
+    media_type = PSEUDO_TYPES.get(link_type, PSEUDO_TYPES["file"])
+    if attachment_id:
+        parts.append(Part(type=media_type, attachment=Attachment(id=attachment_id)))
+    elif link_url is not None:
+        parts.append(Part(type=media_type, url=link_url))
     return parts
 
 
@@ -62,23 +74,30 @@ def downgrade(parts: Sequence[Part]) -> tuple[str, Link | None]:
     return NOT_REPRESENTABLE, None
 
 
+def kind(media_type: str) -> str:
+    """What a text message calls a media type: image, video, audio or file."""
+    main_type = media_type.partition("/")[0].strip().lower()
+    return main_type if main_type in PSEUDO_TYPES else "file"
+
+
+def file_type(given: str, name: str) -> str:
+    """The media type of an uploaded file: as its part of the form has it, else by the extension of its name."""
+    if _MEDIA_TYPE.fullmatch(given):
+        return given
+    # Of the path's last segment only: a name can look like a URL.
+    return _TYPES.guess_type("x" + name.rpartition("/")[2], strict=False)[0] or "application/octet-stream"
+
+
 def _is_text(part: Part) -> bool:
-    return part.WhichOneof("body") == "content" and _media_type(part) == TEXT_TYPE
-
-
-def _media_type(part: Part) -> str:
-    return part.type.partition(";")[0].strip().lower()
+    return part.WhichOneof("body") == "content" and part.type.partition(";")[0].strip().lower() == TEXT_TYPE
 
 
 def _link(part: Part) -> Link | None:
-    main_type = _media_type(part).partition("/")[0]
-    if main_type not in PSEUDO_TYPES:
-        main_type = "file"
     match part.WhichOneof("body"):
         case "url":
-            return Link(part.url, main_type, _last_segment(part.url))
+            return Link(part.url, kind(part.type), _last_segment(part.url))
         case "attachment":
-            return Link(part.attachment.download_url, main_type, part.attachment.name)
+            return Link(part.attachment.download_url, kind(part.type), part.attachment.name)
         case _:
             return None
 

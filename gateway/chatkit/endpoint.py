@@ -9,6 +9,7 @@ import structlog
 from roomline.v1.error_reason_pb2 import ErrorReason
 
 from gateway.chatkit import errors
+from gateway.chatkit.inquiry import Inquiry
 from gateway.edge import ClientGoneError
 from gateway.request import Metadata, Request
 from gateway.response import Response
@@ -30,6 +31,9 @@ _PERHAPS_SPACES = {
 }
 """What a path with a raw `+` gets if the client meant spaces; permissions can depend on the room."""
 
+TRUSTED_BYTES = 8 * 1024
+"""The largest body that is parsed before a service has seen the token: larger ones could keep everybody waiting."""
+
 _WITH_BODY = {"POST", "PUT"}
 _FAILURES = (grpc.aio.AioRpcError, RoomlineError)
 
@@ -37,27 +41,50 @@ _FAILURES = (grpc.aio.AioRpcError, RoomlineError)
 class Endpoint:
     """A handler as the router calls it: always returns a response."""
 
-    def __init__(self, service: str, handler: Handler, *, public: bool = False) -> None:
+    def __init__(
+        self, service: str, handler: Handler, inquiry: Inquiry, *, public: bool = False, streams: bool = False
+    ) -> None:
         self._service = service
         self._handler = handler
+        self._inquiry = inquiry
         self._public = public
+        self._streams = streams
+        """The handler takes the body as it arrives."""
 
     async def __call__(self, request: Request) -> Response:
         """Runs the handler."""
         try:
             request.metadata = _metadata(request, public=self._public)
-            if request.method in _WITH_BODY:
-                await request.body()  # of calls without fields too: its size is limited for all
+            if request.method in _WITH_BODY and not self._streams:
+                body = await request.body()  # of calls without fields too: its size is limited for all
+                if len(body) > TRUSTED_BYTES and not self._public:
+                    await self._inquiry.check_token(request)
             if b"+" in request.raw_path:
                 return await self._run_ambiguous(request)
             return await self._handler(request)
         except ClientGoneError:
             raise
         except Exception as error:  # noqa: BLE001 - every error becomes a response, in one place
-            return refusal(error, request, self._service)
+            return refusal(await self._after_token(error, request), request, self._service)
+
+    async def _after_token(self, error: Exception, request: Request) -> Exception:
+        """What to answer if a request failed here, before any service has looked at its token, which comes first."""
+        if isinstance(error, grpc.aio.AioRpcError) or self._public or not request.metadata:
+            return error
+        try:
+            await self._inquiry.check_token(request)
+        except grpc.aio.AioRpcError as token_error:
+            return token_error
+        return error
 
     async def _run_ambiguous(self, request: Request) -> Response:
-        """A raw `+` is a plus, or a space that Android form-encoded: taken literally first."""
+        """A raw `+` is a plus, or a space that Android form-encoded: taken literally first.
+
+        Not everything fails that names a user who does not exist: for such a path the user is looked up first.
+        """
+        user_id, spaced = request.parameters.get("user_id", ""), _with_spaces(request).get("user_id", "")
+        if user_id != spaced and await self._inquiry.only_second_exists(request, user_id, spaced):
+            request.parameters["user_id"] = spaced
         try:
             return await self._handler(request)
         except _FAILURES as first:

@@ -18,6 +18,7 @@ from gateway.chatkit import render
 from gateway.edge import EdgeError, EdgeReason
 from gateway.response import Header, Response, json_response
 from services.common.errors import RoomlineError, failure_of, reason_name
+from services.common.server import MAX_REQUEST_BYTES
 
 Reason: TypeAlias = "ErrorReason.ValueType | EdgeReason"
 
@@ -55,6 +56,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     ErrorReason.ERROR_REASON_TOKEN_INVALID: Answer(401, "authentication/jwt/invalid"),
     ErrorReason.ERROR_REASON_TOKEN_EXPIRED: Answer(401, "authentication/expired"),
     ErrorReason.ERROR_REASON_REFRESH_TOKEN_INVALID: Answer(401, "token_provider/invalid_refresh_token"),
+    ErrorReason.ERROR_REASON_SESSION_ENDED: Answer(401, "authentication/session_ended"),
     ErrorReason.ERROR_REASON_PERMISSION_MISSING: _NO_PERMISSION,
     ErrorReason.ERROR_REASON_CALLER_NOT_ALLOWED: _NO_PERMISSION,
     ErrorReason.ERROR_REASON_SUBJECT_MISMATCH: Answer(
@@ -62,6 +64,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     ),
     ErrorReason.ERROR_REASON_NOT_A_MEMBER: Answer(403, "services/{service}/forbidden/not_a_member"),
     ErrorReason.ERROR_REASON_ROOM_PRIVATE: Answer(403, "services/{service}/forbidden/private_room"),
+    ErrorReason.ERROR_REASON_ROOM_MEMBERS_FIXED: Answer(403, "services/{service}/forbidden/room_members_fixed"),
     ErrorReason.ERROR_REASON_RESET_DISABLED: Answer(403, "services/{service}/forbidden/reset_disabled"),
     ErrorReason.ERROR_REASON_SIGNATURE_INVALID: Answer(403, "services/{service}/forbidden/signature_invalid"),
     ErrorReason.ERROR_REASON_QUOTA_EXCEEDED: Answer(403, "services/{service}/forbidden/quota_exceeded"),
@@ -104,6 +107,12 @@ ANSWERS: Mapping[Reason, Answer] = {
     ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED: _UNKNOWN_OUTCOME,
     ErrorReason.ERROR_REASON_CANCELLED: _UNKNOWN_OUTCOME,
     ErrorReason.ERROR_REASON_METHOD_NOT_SERVED: _NO_ROUTE,
+    # Accounts register and log in by the other dialect.
+    ErrorReason.ERROR_REASON_ACCOUNTS_DISABLED: _NO_ROUTE,
+    ErrorReason.ERROR_REASON_ACCOUNT_NOT_FOUND: Answer(404, "services/{service}/not_found/account_not_found"),
+    ErrorReason.ERROR_REASON_PASSWORD_INVALID: Answer(401, "authentication/password_invalid"),
+    ErrorReason.ERROR_REASON_EMAIL_TAKEN: Answer(400, "services/{service}/email_taken"),
+    ErrorReason.ERROR_REASON_REGISTRATION_CLOSED: Answer(403, "services/{service}/forbidden/registration_closed"),
     # The rest can only be mistakes of ours: request ids and messages are made here.
     ErrorReason.ERROR_REASON_METHOD_UNKNOWN: _INTERNAL,
     ErrorReason.ERROR_REASON_REQUEST_UNDECODABLE: _INTERNAL,
@@ -120,6 +129,15 @@ ANSWERS: Mapping[Reason, Answer] = {
     EdgeReason.JSON_MALFORMED: Answer(
         400, "services/{service}/bad_request/malformed_json", "The body is not valid JSON"
     ),
+    EdgeReason.FORM_MALFORMED: Answer(
+        400, "services/{service}/bad_request/malformed_form", "The body is not valid multipart/form-data"
+    ),
+    EdgeReason.FORM_TOO_LARGE: Answer(413, "request_too_large", "The form has too much besides its file"),
+    EdgeReason.BODY_TOO_SLOW: Answer(408, "request_timeout", "The body did not arrive in time"),
+    EdgeReason.REQUEST_MALFORMED: Answer(400, "bad_request", "The request is not valid HTTP"),
+    EdgeReason.HEAD_TOO_LARGE: Answer(431, "request_head_too_large", "Path and headers are too large together"),
+    EdgeReason.HEAD_TOO_SLOW: Answer(408, "request_timeout", "The request did not arrive in time"),
+    EdgeReason.TOO_MANY_CONNECTIONS: _UNAVAILABLE,
     EdgeReason.GRANT_TYPE_INVALID: Answer(
         422, "token_provider/invalid_grant_type", "The grant type must be `client_credentials`"
     ),
@@ -170,6 +188,8 @@ def problem_of(error: BaseException) -> Problem:
             return Problem(error.reason, error.message, error.metadata)
         case grpc.aio.AioRpcError():
             failure = failure_of(error)
+            if not failure.reason and failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # no frame is larger
+                return problem_of(RoomlineError(ErrorReason.ERROR_REASON_REQUEST_TOO_LARGE, limit=MAX_REQUEST_BYTES))
             reason = failure.reason or _REASONS_OF_CODES.get(failure.code, ErrorReason.ERROR_REASON_INTERNAL)
             return Problem(reason, failure.message, failure.metadata)
         case asyncio.CancelledError():
@@ -188,17 +208,21 @@ def response_to(problem: Problem, method: str, service: str, field_names: Mappin
     description = _filled(answer.description, values)
     if values.get("field") == _RESOURCE_LINK and problem.reason == ErrorReason.ERROR_REASON_FIELD_INVALID:
         description = "Field `resource_link` is invalid: it must be an absolute URL"
+    if problem.reason == ErrorReason.ERROR_REASON_ATTACHMENT_UNUSABLE:
+        description = f"Field `{_field_name('attachment.id', field_names)}` is invalid"
     headers: list[Header] = []
     if answer.retry_after and not (answer.outcome_unknown and method not in {"GET", "HEAD"}):
         headers.append((b"retry-after", _filled(answer.retry_after, values).encode()))
     if problem.reason is EdgeReason.METHOD_NOT_ALLOWED:
         headers.append((b"allow", problem.metadata["allow"].encode()))
+    if problem.reason == ErrorReason.ERROR_REASON_RANGE_INVALID:
+        headers.append((b"content-range", f"bytes */{problem.metadata['size']}".encode()))
     return json_response(render.error(code, description), answer.status, headers)
 
 
 def _field_name(field: str, field_names: Mapping[str, str]) -> str:
-    """The field as the client knows it: `user.id` → `id`, `users[0].name` as it is."""
-    name = field_names.get(field) or _FIELD_NAMES.get(field) or field
+    """The field as the client knows it: `user.id` and `ids[0]` → `id`, `users[0].name` as it is."""
+    name = field_names.get(field) or _FIELD_NAMES.get(field.partition("[")[0]) or field
     return name.removeprefix("user.").removeprefix("room.")
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Dialect(NamedTuple):
     """How messages look in a version."""
 
-    parts: Callable[[parse.Json], list[Part]]
+    parts: Callable[[parse.Json, Links], list[Part]]
     """Reads what a message says out of a body."""
     sender: Callable[[parse.Json], str]
     """Reads the sender that a body names, empty for none."""
@@ -42,7 +42,7 @@ class Dialect(NamedTuple):
 
 
 TEXT = Dialect(parse.text_parts, parse.sender_id, render.text_message, dialect.TEXT_FIELDS)
-PARTS = Dialect(parse.parts, lambda _body: "", render.parts_message, {})
+PARTS = Dialect(lambda body, _links: parse.parts(body), lambda _body: "", render.parts_message, {})
 
 
 class Messages:
@@ -71,7 +71,7 @@ class Messages:
         request.field_names = self._dialect.field_names
         message = SendMessageRequest(
             room_id=request.parameters["room_id"],
-            parts=self._dialect.parts(body),
+            parts=self._dialect.parts(body, request.links),
             user_id=self._dialect.sender(body),
             request_id=request.new_id(),
         )
@@ -85,7 +85,7 @@ class Messages:
         message = EditMessageRequest(
             room_id=request.parameters["room_id"],
             id=parse.message_id(request.parameters["message_id"]),
-            parts=self._dialect.parts(body),
+            parts=self._dialect.parts(body, request.links),
             user_id=self._dialect.sender(body),
             request_id=request.new_id(),
         )
@@ -111,7 +111,8 @@ class Messages:
             case _:
                 raise invalid("direction", "older or newer")
         answer = await request.call(self._stub.ListMessages, message)
-        return json_response([self._dialect.render(one, request.links) for one in answer.messages])
+        links = request.links
+        return json_response([self._dialect.render(one, links) for one in answer.messages])
 
     async def get(self, request: Request) -> Response:
         """M3."""

@@ -1,29 +1,32 @@
 """Chatkit's JSON as protobuf messages.
 
-Only shapes are checked here; lengths, counts and patterns are the services' rules. `null` means absent, unknown
-fields are ignored (spec §1.4). A value of the wrong type raises FIELD_INVALID, named as in the JSON.
+Only shapes are checked here; lengths, counts and patterns are the services' rules. What is too much for any of them is
+refused before it is made into messages. `null` means absent, unknown fields are ignored (spec §1.4). A value of the
+wrong type raises FIELD_INVALID, named as in the JSON.
 """
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
-import orjson
+from google.protobuf.message import Message as ProtoMessage
 from google.protobuf.timestamp_pb2 import Timestamp
+from roomline.v1.media_service_pb2 import ReserveAttachmentRequest
 from roomline.v1.message_pb2 import Part
+from roomline.v1.message_service_pb2 import SendMessageRequest
 from roomline.v1.room_pb2 import Room
-from roomline.v1.room_service_pb2 import CreateRoomRequest, UpdateRoomRequest
+from roomline.v1.room_service_pb2 import AddMembersRequest, CreateRoomRequest, UpdateRoomRequest
 from roomline.v1.user_pb2 import User
-from roomline.v1.user_service_pb2 import NewUser, UpdateUserRequest
+from roomline.v1.user_service_pb2 import BatchCreateUsersRequest, NewUser, UpdateUserRequest
 
 from gateway.chatkit import dialect
-from gateway.custom_data import fill_struct
+from gateway.custom_data import fill_struct, fill_value
 from gateway.edge import EdgeError, EdgeReason
-from services.common.rules import invalid, required
+from gateway.links import Links
+from services.common.rules import check_count, invalid, required
 
 Json = dict[str, Any]
 
-MAX_INT32 = 2**31 - 1
+MAX_LIMIT = 100
 MAX_INT64 = 2**63 - 1
 
 _PAYLOADS = ("content", "url", "attachment")
@@ -51,12 +54,15 @@ def _id(body: Json, name: str, path: str = "") -> str:
     return value
 
 
-def _ids(body: Json, name: str) -> list[str]:
-    values = body.get(name)
+def _user_ids(body: Json, message: type[ProtoMessage]) -> list[str]:
+    values = body.get("user_ids")
     if values is None:
         return []
-    if type(values) is not list or not all(type(value) is str and "\0" not in value for value in values):
-        raise invalid(name, "a list of strings")
+    if type(values) is not list:
+        raise invalid("user_ids", "a list of strings")
+    check_count(message, "user_ids", values)
+    if not all(type(value) is str and "\0" not in value for value in values):
+        raise invalid("user_ids", "a list of strings")
     return values
 
 
@@ -82,6 +88,7 @@ def new_users(value: Any) -> list[NewUser]:
         return []
     if type(users) is not list:
         raise invalid("users", "a list")
+    check_count(BatchCreateUsersRequest, "users", users)
     return [new_user(user, f"users[{index}].") for index, user in enumerate(users)]
 
 
@@ -118,7 +125,7 @@ def new_room(value: Any) -> CreateRoomRequest:
         name=_string(body, "name") or "",
         private=_boolean(body, "private") or False,
         push_notification_title_override=_string(body, "push_notification_title_override"),
-        user_ids=_ids(body, "user_ids"),
+        user_ids=_user_ids(body, CreateRoomRequest),
     )
     if body.get("custom_data") is not None:
         fill_struct(request.custom_data, body["custom_data"], "custom_data")
@@ -146,7 +153,7 @@ def room_update(room_id: str, value: Any) -> UpdateRoomRequest:
 
 def user_ids(value: Any) -> list[str]:
     """The users of a change of members (R8, R9)."""
-    return _ids(json_object(value), "user_ids")
+    return _user_ids(json_object(value), AddMembersRequest)
 
 
 def sender_id(body: Json) -> str:
@@ -154,8 +161,8 @@ def sender_id(body: Json) -> str:
     return _id(body, "sender_id")
 
 
-def text_parts(body: Json) -> list[Part]:
-    """The parts of a message of v1 or v2 (spec §5.3)."""
+def text_parts(body: Json, links: Links) -> list[Part]:
+    """The parts of a message of v1 or v2 (spec §5.3, §5.6)."""
     text = _string(body, "text")
     link = body.get("attachment")
     if text is None or (not text and link is None):
@@ -165,7 +172,7 @@ def text_parts(body: Json) -> list[Part]:
     link = json_object(link, "attachment")
     # An absent link is an empty one here, which the message service refuses.
     url = _string(link, "resource_link", "attachment.") or ""
-    return dialect.upgrade(text, url, _string(link, "type", "attachment.") or "")
+    return dialect.upgrade(text, url, _string(link, "type", "attachment.") or "", links.attachment_id(url))
 
 
 def parts(body: Json) -> list[Part]:
@@ -175,6 +182,7 @@ def parts(body: Json) -> list[Part]:
         return []
     if type(values) is not list:
         raise invalid("parts", "a list")
+    check_count(SendMessageRequest, "parts", values)
     return [_part(value, f"parts[{index}]") for index, value in enumerate(values)]
 
 
@@ -196,6 +204,28 @@ def _part(value: Any, path: str) -> Part:
                 raise required(path + ".id")
             part.attachment.id = attachment_id
     return part
+
+
+def new_attachment(room_id: str, value: Any) -> ReserveAttachmentRequest:
+    """An upload to announce (spec §6.1)."""
+    body = json_object(value)
+    content_type = _string(body, "content_type")
+    if not content_type:
+        raise invalid("content_type", "a media type")  # a suite compares the description
+    length = body.get("content_length")
+    if length is None:
+        raise required("content_length")
+    if type(length) is not int or not 0 <= length <= MAX_INT64:
+        raise invalid("content_length", "a size in bytes")
+    request = ReserveAttachmentRequest(
+        room_id=room_id, content_type=content_type, content_length=length, name=_id(body, "name")
+    )
+    custom_data = body.get("custom_data")
+    if custom_data is None:
+        custom_data = body.get("customData")  # PHP
+    if custom_data is not None:
+        fill_value(request.custom_data, custom_data, "custom_data")
+    return request
 
 
 def position(value: Any) -> int:
@@ -225,8 +255,8 @@ def query_id(value: str, name: str) -> int:
 
 
 def limit(value: str | None) -> int:
-    """The `limit` of a list; 0 stands for its default (spec §3.4, §5.4)."""
-    return 0 if value is None else max(-1, min(query_id(value, "limit"), MAX_INT32))
+    """The `limit` of a list, at most 100; 0 stands for its default (spec §3.4, §5.4)."""
+    return 0 if value is None else max(-1, min(query_id(value, "limit"), MAX_LIMIT))
 
 
 def _integer(text: str) -> int | None:
@@ -248,17 +278,6 @@ def query_ids(query: Mapping[str, list[str]]) -> list[str]:
     """The ids of U5: `id` repeated, or `user_ids` with commas from v1."""
     ids = [*query.get("id", ()), *(one for text in query.get("user_ids", ()) for one in text.split(",") if one)]
     return [query_text(one, "id") for one in ids]
-
-
-def token_fields(body: bytes) -> dict[str, str]:
-    """The text fields of a token request: a form, or JSON (spec §2.4). Raises EdgeError (JSON_MALFORMED)."""
-    if not body.lstrip().startswith(b"{"):
-        return dict(parse_qsl(body.decode(errors="replace")))
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise EdgeError(EdgeReason.JSON_MALFORMED) from error
-    return {name: value for name, value in fields.items() if type(value) is str}
 
 
 def flag(value: str | None) -> bool:

@@ -11,13 +11,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.cursor_pb2 import Cursor
 from roomline.v1.instance_service_pb2 import IssueTestTokenResponse
+from roomline.v1.media_service_pb2 import ReserveAttachmentResponse
 from roomline.v1.message_pb2 import Message, Part
 from roomline.v1.room_pb2 import Room, UserRoom
 from roomline.v1.user_pb2 import User
 
 from gateway.chatkit import dialect
-from gateway.custom_data import from_struct, from_value
 from gateway.links import Links
+from services.common.structs import from_struct, from_value
 
 Json = dict[str, Any]
 
@@ -142,6 +143,16 @@ def part(value: Part, room_id: str, links: Links) -> Json:
     if kind == "attachment":
         return {"type": value.type, "attachment": attachment(value.attachment, room_id, links)}
     return {"type": value.type, "content": value.content}
+
+
+def reservation(value: ReserveAttachmentResponse, links: Links) -> Json:
+    """Where an attachment's bytes go; nothing but strings (spec §0.4, §6.1)."""
+    return {"attachment_id": value.attachment.id, "upload_url": links.absolute(value.upload_url)}
+
+
+def file(url: str, media_type: str, links: Links) -> Json:
+    """An uploaded v2 file, as a message takes it (spec §6.6)."""
+    return {"resource_link": links.absolute(url), "type": dialect.kind(media_type)}
 
 
 def attachment(value: Attachment, room_id: str, links: Links) -> Json:

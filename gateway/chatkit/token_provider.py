@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
+import orjson
+from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.instance_service_pb2 import IssueTestTokenRequest
 from roomline.v1.instance_service_pb2_grpc import InstanceServiceStub
 
 from gateway.chatkit import parse, render
 from gateway.edge import EdgeError, EdgeReason
 from gateway.response import Response, json_response
+from services.common.errors import RoomlineError
 
 if TYPE_CHECKING:
     import grpc
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
 
     from gateway.chatkit.routes import Routes
     from gateway.request import Request
+
+MAX_BODY_BYTES = 16 * 1024
+"""More than a refresh token ever takes. Anybody may send one, so that larger ones are not even parsed."""
 
 
 class TokenProvider:
@@ -31,7 +38,7 @@ class TokenProvider:
 
     async def issue(self, request: Request) -> Response:
         """Signs a token for any user id, existing or not."""
-        fields = parse.token_fields(await request.body())
+        fields = token_fields(await request.body())
         grant_type = fields.get("grant_type") or request.query_value("grant_type")
         refresh_token = ""
         if grant_type == "refresh_token":
@@ -42,7 +49,25 @@ class TokenProvider:
         if not user_id:
             raise EdgeError(EdgeReason.USER_ID_MISSING)
         message = IssueTestTokenRequest(
-            instance_id=request.parameters["instance_id"], user_id=user_id, refresh_token=refresh_token
+            instance_id=request.parameters["instance_id"],
+            user_id=parse.query_text(user_id, "user_id"),
+            refresh_token=refresh_token,
         )
         answer = await request.call(self._stub.IssueTestToken, message)
         return json_response(render.token(answer, user_id))
+
+
+def token_fields(body: bytes) -> dict[str, str]:
+    """The text fields of a token request: a form, or JSON (spec §2.4).
+
+    Raises EdgeError (JSON_MALFORMED), and REQUEST_TOO_LARGE.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise RoomlineError(ErrorReason.ERROR_REASON_REQUEST_TOO_LARGE, limit=MAX_BODY_BYTES)
+    if not body.lstrip().startswith(b"{"):
+        return dict(parse_qsl(body.decode(errors="replace")))
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise EdgeError(EdgeReason.JSON_MALFORMED) from error
+    return {name: value for name, value in fields.items() if type(value) is str}

@@ -21,6 +21,9 @@ class Level(IntEnum):
     OPERATOR = options_pb2.CALLER_LEVEL_OPERATOR
 
 
+MAX_USER_ID = 160
+"""The longest user id, in characters: the contract's rule for every field that holds one."""
+
 DEFAULT_LIMITS = InstanceLimits(
     message_bytes=5120,
     message_parts=10,
@@ -34,11 +37,16 @@ DEFAULT_LIMITS = InstanceLimits(
 )
 """Chatkit's documented limits, or higher (spec §12.2)."""
 
+ACCOUNT_LIMITS = InstanceLimits()
+"""Those of users with an account: the chat API's 4,000 characters, of four bytes at most, and ten files beside them."""
+ACCOUNT_LIMITS.CopyFrom(DEFAULT_LIMITS)
+ACCOUNT_LIMITS.MergeFrom(InstanceLimits(message_bytes=16_000, message_parts=11, batch_users=1000))
 
-def effective_limits(limits: InstanceLimits) -> InstanceLimits:
+
+def effective_limits(limits: InstanceLimits, defaults: InstanceLimits = DEFAULT_LIMITS) -> InstanceLimits:
     """The limits with the defaults filled in where an instance sets none."""
     effective = InstanceLimits()
-    effective.CopyFrom(DEFAULT_LIMITS)
+    effective.CopyFrom(defaults)
     effective.MergeFrom(limits)
     return effective
 
@@ -51,9 +59,11 @@ class Caller:
     instance_id: str = ""
     """Empty for the public and for operators."""
     user_id: str = ""
-    """`sub` of the token; a server token may have none, or one that names nobody."""
+    """`sub` of the token; a server token may have none, or one that names nobody, such as one longer than an id."""
     limits: InstanceLimits = field(default_factory=lambda: DEFAULT_LIMITS)
     flags: InstanceFlags = field(default_factory=InstanceFlags)
+    session_id: str = ""
+    """Of a token that an account got when it logged in; empty for all others."""
 
     @property
     def is_user(self) -> bool:
@@ -66,7 +76,7 @@ class Caller:
         `fallback` is what the request names; it counts only for a server token without `sub`.
         """
         user_id = self.user_id or fallback
-        if not user_id:
+        if not 0 < len(user_id) <= MAX_USER_ID:
             raise RoomlineError(ErrorReason.ERROR_REASON_ACTOR_REQUIRED)
         return user_id
 

@@ -1,12 +1,14 @@
-"""What verifies the tokens of an instance: its keys, with flags and limits.
+"""What verifies the tokens of an instance: its keys and ended sessions, with flags and limits.
 
-The user service owns them. Every other service keeps a copy: it watches for changes, so that a revoked key is refused
-at once, and asks for an instance that it does not know.
+The user service owns them. Every other service keeps a copy: it watches for changes, so that a revoked key or
+an ended session is refused at once, and asks for an instance that it does not know.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import grpc
@@ -18,6 +20,7 @@ from roomline.v1.instance_service_pb2 import (
     WatchCredentialsRequest,
 )
 
+from services.common.ended_sessions import EndedSessions
 from services.common.errors import failure_of, reraise
 
 if TYPE_CHECKING:
@@ -42,13 +45,19 @@ class Credentials(Protocol):
     def version(self, instance_id: str) -> int:
         """Changes whenever the instance's credentials do. What was verified under another version counts no longer."""
 
+    def is_ended(self, instance_id: str, session_id: str) -> bool:
+        """Whether this session of an account has ended, so that its tokens count no longer."""
+
 
 class CredentialsCopy:
-    """A copy of the user service's credentials, kept current by `watch`."""
+    """A copy of the user service's credentials, kept current by `watch`. `now` is in seconds since the Unix epoch."""
 
-    def __init__(self, stub: InstanceServiceAsyncStub, tokens: ServiceTokens) -> None:
+    def __init__(
+        self, stub: InstanceServiceAsyncStub, tokens: ServiceTokens, now: Callable[[], float] = time.time
+    ) -> None:
         self._stub = stub
         self._tokens = tokens
+        self._ended = EndedSessions(now)
         self._known: dict[str, InstanceCredentials] = {}
         self._versions: dict[str, int] = {}
         self._next_version = 1
@@ -74,6 +83,10 @@ class CredentialsCopy:
         """See `Credentials`."""
         return self._versions.get(instance_id, 0)
 
+    def is_ended(self, instance_id: str, session_id: str) -> bool:
+        """See `Credentials`."""
+        return self._ended.has(instance_id, session_id)
+
     async def watch(self) -> None:
         """Keeps the copy current until cancelled; begins anew whenever the stream is lost."""
         while True:
@@ -92,6 +105,7 @@ class CredentialsCopy:
             WatchCredentialsRequest(), metadata=self._tokens.metadata(), wait_for_ready=True
         )
         async for change in stream:
+            self._ended.add(change.ended_sessions)
             for credentials in change.changed:
                 self._put(credentials)
                 seen.add(credentials.instance.id)
@@ -119,6 +133,7 @@ class CredentialsCopy:
                 self._remember_unknown(instance_id)
                 return None
             raise reraise(error) from error
+        self._ended.add(answer.ended_sessions)
         if self.version(instance_id) != before:
             return self._known.get(instance_id)  # what the watch has brought meanwhile is newer than the answer
         self._put(answer.credentials)
@@ -130,9 +145,11 @@ class CredentialsCopy:
         self._unknown[instance_id] = asyncio.get_running_loop().time() + UNKNOWN_SECONDS
 
     def _put(self, credentials: InstanceCredentials) -> None:
-        self._known[credentials.instance.id] = credentials
-        self._unknown.pop(credentials.instance.id, None)
-        self._bump(credentials.instance.id)
+        instance_id = credentials.instance.id
+        self._unknown.pop(instance_id, None)
+        if self._known.get(instance_id) != credentials:  # a new stream says again what is known
+            self._known[instance_id] = credentials
+            self._bump(instance_id)
 
     def _drop(self, instance_id: str) -> None:
         self._known.pop(instance_id, None)

@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from collections.abc import Collection
 from typing import Any, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
@@ -10,6 +11,7 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 from services.common.call import Caller
 from services.common.errors import RoomlineError
 from services.common.ids import MICROSECONDS, Clock
+from services.common.naming import uid_fields
 from services.common.sqlite import Database, Work
 
 M = TypeVar("M", bound=Message)
@@ -27,13 +29,21 @@ class RequestKey(NamedTuple):
     """Of the request's type and content, without the request id."""
 
 
-def request_key(caller: Caller, request: Any) -> RequestKey | None:
-    """The key of a request message that has a `request_id` field; None if the caller set none."""
+def request_key(caller: Caller, request: Any, leave_out: Collection[str] = ()) -> RequestKey | None:
+    """The key of a request message that has a `request_id` field; None if the caller set none.
+
+    The fields in `leave_out` are not compared. Leave passwords out: the fingerprint is stored, and whoever sees it
+    could check guesses in no time.
+    """
     if not request.request_id:
         return None
     body = type(request)()
     body.CopyFrom(request)
-    body.ClearField("request_id")
+    for name in ("request_id", *leave_out):
+        body.ClearField(name)
+    for name in uid_fields(body.DESCRIPTOR):
+        if getattr(body, name):  # then `room_id` is what it led to this time, and may lead nowhere the next time
+            body.room_id = ""
     digest = hashlib.blake2b(request.DESCRIPTOR.full_name.encode(), digest_size=16)
     digest.update(body.SerializeToString(deterministic=True))
     return RequestKey(caller.instance_id, caller.user_id, request.request_id, digest.digest())
@@ -85,8 +95,8 @@ async def forget(database: Database, clock: Clock, hours: int) -> None:
     """Forgets request ids older than the given hours, a piece at a time, so that no other writer waits long."""
     limit = clock() - hours * 3600 * MICROSECONDS
     statement = (
-        "DELETE FROM requests WHERE (instance_id, actor, request_id) IN"
-        " (SELECT instance_id, actor, request_id FROM requests WHERE created_at < ? LIMIT ?)"
+        "DELETE FROM requests WHERE rowid IN"
+        " (SELECT rowid FROM (SELECT rowid, created_at FROM requests ORDER BY rowid LIMIT ?) WHERE created_at < ?)"
     )
-    while await database.write(lambda connection: connection.execute(statement, (limit, SWEEP_ROWS)).rowcount):
+    while await database.write(lambda connection: connection.execute(statement, (SWEEP_ROWS, limit)).rowcount):
         pass

@@ -25,6 +25,7 @@ from services.common import rules, telemetry
 from services.common.call import PUBLIC, Caller, Level, set_caller
 from services.common.errors import RoomlineError, reason_name
 from services.common.ids import Uuid7
+from services.common.naming import uid_fields
 from services.common.tokens import TokenVerifier
 
 log = structlog.get_logger()
@@ -48,10 +49,17 @@ class Authorizer(Protocol):
         """Whether the user has the permission, in the room if one is named, right now."""
 
 
+class Names(Protocol):
+    """Finds the rooms of requests that name one by a `uid` instead of by `room_id`."""
+
+    async def room_id(self, caller: Caller, field: str, uid: str) -> str | None:
+        """The id of the room that this field means; None if there is none that the caller may know of."""
+
+
 class ServedMethod:
     """One method of the contract, with its handler and what the contract says about it."""
 
-    __slots__ = ("access", "handler", "level", "name", "request_class", "room_path", "self_path")
+    __slots__ = ("access", "handler", "level", "name", "request_class", "room_path", "self_path", "uid_fields")
 
     def __init__(self, descriptor: MethodDescriptor, handler: grpc.RpcMethodHandler[Any, Any]) -> None:
         self.name = f"/{descriptor.containing_service.full_name}/{descriptor.name}"
@@ -63,17 +71,23 @@ class ServedMethod:
         self.request_class: type[Message] = symbol_database.Default().GetSymbol(descriptor.input_type.full_name)
         self.self_path = self.access.self_field.split(".") if self.access.self_field else []
         self.room_path = self.access.room_field.split(".") if self.access.room_field else []
+        self.uid_fields = uid_fields(descriptor.input_type)
 
 
 class Interceptors:
-    """Runs handlers inside the chain."""
+    """Runs handlers inside the chain. Without `names`, handlers see to requests with a `uid` themselves."""
 
     def __init__(
-        self, verifier: TokenVerifier, authorizer: Authorizer, new_id: Callable[[], str] | None = None
+        self,
+        verifier: TokenVerifier,
+        authorizer: Authorizer,
+        new_id: Callable[[], str] | None = None,
+        names: Names | None = None,
     ) -> None:
         self._verifier = verifier
         self._authorizer = authorizer
         self._new_id = new_id or Uuid7()
+        self._names = names
 
     async def unary(self, method: ServedMethod, data: bytes, context: Context) -> bytes:
         """Runs a unary call: serialized request in, serialized response out. A refused call ends in `context.abort`."""
@@ -139,11 +153,26 @@ class Interceptors:
         call.caller = caller
         _check_level(method.level, caller.level)
         request = _decoded(method, data)
+        if method.uid_fields and self._names is not None:
+            for field in method.uid_fields:
+                if getattr(request, field):
+                    await self._name_room(self._names, caller, request, field)
         if caller.is_user:
             await self._check_user(method, caller, request)
         rules.check(request)
         set_caller(caller)
         return request
+
+    async def _name_room(self, names: Names, caller: Caller, request: Any, field: str) -> None:
+        """Fills in `room_id`, if that is empty; else it is what counts.
+
+        A room that is unknown gets an id that none has, and not a refusal here: permission comes before existence, and
+        a repeated request may find its first answer though the room is gone.
+        """
+        if request.room_id:
+            request.ClearField(field)
+        else:
+            request.room_id = await names.room_id(caller, field, getattr(request, field)) or self._new_id()
 
     async def _check_user(self, method: ServedMethod, caller: Caller, request: Message) -> None:
         if method.self_path and _value(request, method.self_path) != caller.user_id:

@@ -7,13 +7,14 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 from services.common.call import Caller
 from services.common.errors import RoomlineError
 from services.common.rules import invalid
+from services.common.structs import has_more_json
 
 
 def check_custom_data(caller: Caller, message: Any, path: str = "") -> None:
     """Raises FIELD_INVALID if the message's `custom_data` is larger than the instance allows."""
     limit = caller.limits.custom_data_bytes
-    if message.HasField("custom_data") and message.custom_data.ByteSize() > limit:
-        raise invalid(path + "custom_data", f"at most {limit} bytes")
+    if message.HasField("custom_data") and has_more_json(message.custom_data, limit):
+        raise invalid(path + "custom_data", f"at most {limit} bytes of JSON")
 
 
 def check_batch(caller: Caller, count: int, field: str) -> None:

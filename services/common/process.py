@@ -2,18 +2,14 @@
 
 import asyncio
 import gc
-import os
 import signal
-import threading
 from collections.abc import Awaitable, Callable
 
 import uvloop
 
+from services.common.parent import GRACE_MARGIN_SECONDS, end_with_parent
 from services.common.settings import Settings
 from services.common.telemetry import configure_logging
-
-PARENT_PIPE_VARIABLE = "ROOMLINE_PARENT_PIPE"
-"""Number of an inherited file descriptor that reaches its end when the supervisor dies, however it dies."""
 
 
 def run(name: str, serve: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:
@@ -42,18 +38,6 @@ async def _run(settings: Settings, serve: Callable[[Settings, asyncio.Event], Aw
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    _watch_parent(loop, stop)
+    grace_seconds = settings.shutdown_grace_seconds + GRACE_MARGIN_SECONDS
+    end_with_parent(lambda: loop.call_soon_threadsafe(stop.set), grace_seconds)
     await serve(settings, stop)
-
-
-def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    descriptor = os.environ.get(PARENT_PIPE_VARIABLE)
-    if not descriptor:
-        return
-
-    def wait_for_end() -> None:
-        while os.read(int(descriptor), 1):
-            pass
-        loop.call_soon_threadsafe(stop.set)
-
-    threading.Thread(target=wait_for_end, name="parent-watch", daemon=True).start()

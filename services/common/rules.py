@@ -4,7 +4,7 @@ The rules of a message type are compiled once; fields without rules cost nothing
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -38,6 +38,18 @@ def check(request: Message) -> None:
     """Raises FIELD_REQUIRED or FIELD_INVALID for the first field that breaks its rule."""
     for one in _checks(request.DESCRIPTOR):
         one(request, "")
+
+
+def rule_of(message: type[Message], field: str) -> FieldRule:
+    """What the contract says of a field, for whoever wants to refuse a value before it is in a message."""
+    return message.DESCRIPTOR.fields_by_name[field].GetOptions().Extensions[options_pb2.rule]
+
+
+def check_count(message: type[Message], field: str, values: Sequence[object]) -> None:
+    """Raises FIELD_INVALID if there are more values than a field of that message takes."""
+    most = rule_of(message, field).max_items
+    if most and len(values) > most:
+        raise invalid(field, f"at most {most} items")
 
 
 @cache

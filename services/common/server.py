@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,6 +34,12 @@ MAX_CONCURRENT_CALLS = 1024
 MIN_PING_SECONDS = 10
 """How often a caller may ask for a sign of life while nothing else is sent. gRPC's own five minutes are too long to
 notice a peer that is gone."""
+
+STREAM_BYTES = 256 * 1024
+"""How much of a file's stream may have arrived before somebody takes it."""
+SMALL_STREAMS = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", STREAM_BYTES))
+"""Options of whoever receives files. Otherwise gRPC lets more arrive the faster the connection is, 30 MiB and more of
+each stream: a few clients that send or take nothing more would fill the memory."""
 
 _SERVER_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
@@ -84,9 +91,12 @@ class Handlers:
 
 
 class ServiceServer(grpc.GenericRpcHandler):
-    """One service process's gRPC server. Handlers see no difference between a plain call and one of the pipe."""
+    """One service process's gRPC server. Handlers see no difference between a plain call and one of the pipe.
 
-    def __init__(self, settings: Settings, interceptors: Interceptors) -> None:
+    `small_streams` is for receiving files.
+    """
+
+    def __init__(self, settings: Settings, interceptors: Interceptors, *, small_streams: bool = False) -> None:
         self._settings = settings
         self._interceptors = interceptors
         self._handlers = Handlers()
@@ -95,7 +105,8 @@ class ServiceServer(grpc.GenericRpcHandler):
             self, max_in_flight=settings.pipe_calls_in_flight, max_message_bytes=MAX_RESPONSE_BYTES
         )
         # Shared only with a supervisor's reservation: else a taken port would be shared with whoever listens there.
-        self._server = grpc.aio.server(options=(*_SERVER_OPTIONS, ("grpc.so_reuseport", int(settings.ports_reserved))))
+        options = [*_SERVER_OPTIONS, ("grpc.so_reuseport", int(settings.ports_reserved))]
+        self._server = grpc.aio.server(options=[*options, *(SMALL_STREAMS if small_streams else ())])
         self.port = 0
         """Where it listens, once started."""
 
@@ -172,8 +183,9 @@ def _plain(method: ServedMethod, interceptors: Interceptors) -> grpc.RpcMethodHa
         async def stream(request: bytes, context: Context) -> None:
             # It writes, and does not yield: gRPC does not close a generator whose caller is gone.
             async with aclosing(interceptors.server_stream(method, request, context)) as responses:
-                async for response in responses:
-                    await context.write(response)
+                with contextlib.suppress(grpc.aio.InternalError):  # the caller is gone: nobody is left to be told
+                    async for response in responses:
+                        await context.write(response)
 
         return grpc.unary_stream_rpc_method_handler(stream)
 

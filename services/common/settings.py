@@ -15,7 +15,10 @@ from pydantic_settings import (
 class Settings(BaseSettings):
     """What an operator can set. `ROOMLINE_DATA_DIR=/srv/chat` sets `data_dir`, and so on."""
 
-    model_config = SettingsConfigDict(env_prefix="ROOMLINE_", toml_file="roomline.toml", extra="ignore")
+    # What is wrong is named and not shown: it may be a secret.
+    model_config = SettingsConfigDict(
+        env_prefix="ROOMLINE_", toml_file="roomline.toml", extra="ignore", hide_input_in_errors=True
+    )
 
     data_dir: Path = Path("data")
     """Databases, keys and files. Made at first start, readable for its owner only."""
@@ -55,19 +58,42 @@ class Settings(BaseSettings):
     operator_secret: SecretStr = SecretStr("")
     """Signs operator tokens; the supervisor hands it to the user service."""
 
+    chat_api_instance: str = Field("", pattern=r"^([^:\s/]{1,160})?$")
+    """The instance whose users have accounts, and that `/api/v1` serves; empty for none. In development mode it is the
+    development instance."""
+    chat_api_always_200: bool = False
+    """`/api/v1` answers errors with the status 200 too, for clients that only read `ok`; files keep theirs."""
+    registration_open: bool = True
+    """Whether anybody may register; server tokens always may."""
+    login_strict: bool = False
+    """A login with an unknown e-mail address is answered like one with a wrong password, so that nobody learns who has
+    an account. Registration still tells."""
+    token_issuer: str = Field("roomline", min_length=1, max_length=255)
+    """`iss` of the access tokens of accounts."""
+    access_token_seconds: int = Field(900, ge=60, le=86_400)
+    """How long the access tokens of accounts are valid."""
+    refresh_token_days: int = Field(7, ge=1, le=365)
+    """How long a session lives that nobody refreshes."""
+
     shutdown_grace_seconds: float = Field(10.0, ge=0)
     """How long calls in flight may take after SIGTERM."""
+    max_connections: int = Field(10_000, ge=1)
+    """How many connections each of the gateway's listeners has at most; fewer if the process may not open so many
+    files (`ulimit -Hn`)."""
     max_request_bytes: int = Field(1024 * 1024, ge=1024)
     """The largest JSON body (spec §11)."""
     media_url: str = ""
     """Where files are kept: a URL of an object store, such as `s3://bucket/folder`. Empty for the folder `media` in
-    `data_dir`. The store's own settings, such as `AWS_ENDPOINT_URL`, come from its usual environment variables."""
+    `data_dir`. The store's own settings, such as `AWS_ENDPOINT_URL`, come from its usual environment variables. What a
+    killed process leaves unfinished in a bucket is for a rule of the bucket's (AbortIncompleteMultipartUpload)."""
     media_direct: bool = False
     """Clients download from the object store itself, by presigned URLs."""
     media_max_bytes: int = Field(5 * 1024**3, ge=1)
     """The largest file."""
     call_timeout_seconds: float = Field(15.0, gt=0)
     """How long the gateway waits for a service."""
+    idle_timeout_seconds: float = Field(60.0, gt=0)
+    """How long an upload or a download may stand still, because nothing arrives or nothing is taken."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     idempotency_hours: int = Field(24, ge=1)

@@ -27,7 +27,7 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 _Waiting = tuple[Work[Any], asyncio.Future[Any]]
 
-MAX_BATCH = 16
+MAX_BATCH = 32
 """Units in a group: the first are answered, and their callers work, while the next group is committed."""
 READERS = 2
 BUSY_SECONDS = 30.0
@@ -138,6 +138,8 @@ class Database:
     async def _connect(self) -> _Connection:
         def connector() -> sqlite3.Connection:
             connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=512)
+            # Of text that is damaged, sqlite3's own error would quote the whole of it, and so would the log.
+            connection.text_factory = bytes.decode
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
             return connection

@@ -1,7 +1,8 @@
-"""Access tokens: JWTs signed with HS256 (spec §2), verified in every service and cached.
+"""Access tokens: JWTs, verified in every service and cached.
 
-Three kinds by `iss`: `api_keys/{key id}` for users and servers of an instance, `roomline/service` for Roomline's own
-processes, `roomline/operator` for the operator.
+Four kinds by `iss`, which alone decides about algorithm and key. Signed with HS256 (spec §2): `api_keys/{key id}` for
+users and servers of an instance, `roomline/service` for Roomline's own processes, `roomline/operator` for the operator.
+Signed with RS256: those of accounts, with the issuer that the credentials of their instance name (`account_tokens`).
 """
 
 import time
@@ -16,7 +17,8 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.instance_pb2 import InstanceKey
 from roomline.v1.instance_service_pb2 import InstanceCredentials
 
-from services.common.call import Caller, Level, effective_limits
+from services.common.account_tokens import check_account_signature, session_of
+from services.common.call import ACCOUNT_LIMITS, DEFAULT_LIMITS, MAX_USER_ID, Caller, Level, effective_limits
 from services.common.credentials import Credentials
 from services.common.errors import RoomlineError
 from services.common.ids import MICROSECONDS
@@ -32,8 +34,6 @@ LEEWAY_SECONDS = 60
 SERVICE_TOKEN_SECONDS = 300
 MAX_TOKEN_BYTES = 8192
 CACHED_TOKENS = 20_000
-MAX_SUBJECT = 160
-"""The longest user id, in characters: the contract's rule for every field that holds one."""
 
 Seconds = Callable[[], float]
 
@@ -129,7 +129,7 @@ class TokenVerifier:
         self._cache: dict[str, _Verified] = {}
 
     async def verify(self, authorization: str | None) -> Caller:
-        """The caller. Raises TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED."""
+        """The caller. Raises TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED or SESSION_ENDED."""
         if not authorization:
             raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_MISSING)
         scheme, _, token = authorization.partition(" ")
@@ -140,6 +140,8 @@ class TokenVerifier:
         if cached is not None and cached.version == self._credentials.version(cached.caller.instance_id):
             if cached.expires <= self._now():
                 raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_EXPIRED)
+            if cached.caller.session_id:
+                self._check_session(cached.caller)
             return cached.caller
         verified = await self._verify(token)
         while len(self._cache) >= CACHED_TOKENS:
@@ -155,24 +157,34 @@ class TokenVerifier:
         if issuer in self._own:
             return self._verify_own(token, claims, issuer)
         instance_id = claims.get("instance")
-        if not issuer.startswith(API_KEY_ISSUER) or not isinstance(instance_id, str) or not instance_id:
+        if not isinstance(instance_id, str) or not instance_id:
             raise _invalid()
         version, credentials = await self._look_up(instance_id)
         if credentials is None:
             raise _invalid()
-        secret, revoked = self._secret(credentials, issuer.removeprefix(API_KEY_ISSUER))
-        _check_signature(token, secret)
-        expires = min(self._check_times(claims), revoked)
-        caller = Caller(
-            Level.SERVER if claims.get("su") is True else Level.USER,
-            instance_id,
-            _subject(claims),
-            effective_limits(credentials.instance.limits),
-            credentials.instance.flags,
-        )
-        if claims.get("refresh") is True or (caller.is_user and not caller.user_id):
+        level, session_id, ends = Level.USER, "", float("inf")
+        if issuer.startswith(API_KEY_ISSUER):
+            secret, ends = self._secret(credentials, issuer.removeprefix(API_KEY_ISSUER))
+            _check_signature(token, secret)
+            level = Level.SERVER if claims.get("su") is True else Level.USER
+        elif issuer == credentials.account_issuer:
+            check_account_signature(token, credentials)
+            session_id = session_of(claims)
+        else:
             raise _invalid()
+        expires = min(self._check_times(claims), ends)
+        defaults, flags = ACCOUNT_LIMITS if session_id else DEFAULT_LIMITS, credentials.instance.flags
+        limits = effective_limits(credentials.instance.limits, defaults)
+        caller = Caller(level, instance_id, _subject(claims), limits, flags, session_id)
+        if claims.get("refresh") is True or (caller.is_user and not 0 < len(caller.user_id) <= MAX_USER_ID):
+            raise _invalid()
+        self._check_session(caller)
         return _Verified(caller, expires, version)
+
+    def _check_session(self, caller: Caller) -> None:
+        """Asked for every call: a session that ends leaves the tokens of all others in the cache."""
+        if caller.session_id and self._credentials.is_ended(caller.instance_id, caller.session_id):
+            raise RoomlineError(ErrorReason.ERROR_REASON_SESSION_ENDED)
 
     async def _look_up(self, instance_id: str) -> tuple[int, InstanceCredentials | None]:
         """Credentials with their version: looked up again if they change meanwhile, as they do when they are learnt."""
@@ -240,7 +252,7 @@ def _subject(claims: dict[str, Any]) -> str:
     subject = claims.get("sub")
     if subject is None:
         return ""
-    if not isinstance(subject, str) or len(subject) > MAX_SUBJECT:
+    if not isinstance(subject, str):
         raise _invalid()
     return subject
 

@@ -1,1 +1,1 @@
-"""Bytes: attachments, uploads, signed URLs, avatars. Its servicer is not served yet."""
+"""Bytes: attachments, uploads, signed URLs."""

@@ -31,9 +31,7 @@ class AccessServicer(AccessServiceServicer):
         self._clock = clock
 
     async def Check(self, request: pb.CheckRequest, context: Context) -> pb.CheckResponse:
-        instance_id = current_caller().instance_id
-        allowed = await self._store.permits(instance_id, request.user_id, request.permission, request.room_id)
-        return pb.CheckResponse(allowed=allowed)
+        return await self._store.check(current_caller().instance_id, request)
 
     async def AssignRole(self, request: pb.AssignRoleRequest, context: Context) -> pb.AssignRoleResponse:
         caller = current_caller()

@@ -25,7 +25,9 @@ class CursorServicer(CursorServiceServicer):
         # Membership is not needed to set a cursor (spec §8), but the user must exist; a member does.
         if not await self._members.is_member(caller.instance_id, request.room_id, request.user_id):
             await self._users.require(caller.instance_id, request.user_id)
-        cursor = await self._cursors.set(caller, request.user_id, request.room_id, request.position, asked_at)
+        cursor = await self._cursors.set(
+            caller, request.user_id, request.room_id, request.position, asked_at, request.message_uid
+        )
         return pb.SetCursorResponse(cursor=cursor)
 
     async def GetCursor(self, request: pb.GetCursorRequest, context: Context) -> pb.GetCursorResponse:

@@ -3,43 +3,62 @@
 from collections.abc import Sequence
 
 from roomline.v1 import message_service_pb2 as pb
-from roomline.v1.error_reason_pb2 import ErrorReason
-from roomline.v1.message_pb2 import Message, Part
+from roomline.v1.attachment_pb2 import Attachment
+from roomline.v1.message_pb2 import Part
 from roomline.v1.message_service_pb2_grpc import MessageServiceServicer
 
 from services.common import limits, pagination
 from services.common.call import Caller, current_caller
-from services.common.errors import RoomlineError
 from services.common.interceptors import Context
 from services.common.rules import invalid, required
-from services.common.server import not_served
-from services.message.store import MessageStore
+from services.message.attachments import Attachments
+from services.message.claims import Claims
+from services.message.conversation_store import RemovalStore
+from services.message.releases import Releases
+from services.message.store import PAGE_BYTES, AttachmentStore, MessageStore
 
 PAGE_SIZE = 20
-MAX_PAGE_SIZE = 100
-PAGE_BYTES = 8 * 1024 * 1024
+MAX_PAGE_SIZE = 1000
+EMBEDDED = ("javascript:", "data:", "vbscript:")
+"""Schemes of URLs that lead nowhere but bring what they show along: whoever opens one runs what the sender wrote."""
 
 
 class MessageServicer(MessageServiceServicer):
     """Sends, reads, edits and deletes messages."""
 
-    def __init__(self, store: MessageStore) -> None:
+    def __init__(
+        self,
+        messages: MessageStore,
+        removals: RemovalStore,
+        store: AttachmentStore,
+        attachments: Attachments,
+        claims: Claims,
+        releases: Releases,
+    ) -> None:
+        self._messages = messages
+        self._removals = removals
         self._store = store
+        self._attachments = attachments
+        self._claims = claims
+        self._releases = releases
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: Context) -> pb.SendMessageResponse:
         caller = current_caller()
         sender = caller.actor(request.user_id)
-        if request.HasField("expires_at"):  # nobody must rely on what does not happen yet
-            raise invalid("expires_at", "not served yet")
-        _check_parts(caller, request.parts)
+        attached = _check_parts(caller, request.parts)
         limits.check_custom_data(caller, request)
-        return pb.SendMessageResponse(message=await self._store.append(caller, sender, request))
+        if attached:
+            return pb.SendMessageResponse(message=await self._claims.send(caller, sender, request, attached))
+        return pb.SendMessageResponse(message=await self._messages.append(caller, sender, request))
 
     async def GetMessage(self, request: pb.GetMessageRequest, context: Context) -> pb.GetMessageResponse:
-        message = await self._store.get(current_caller(), request.room_id, request.id)
+        caller = current_caller()
+        message = await self._messages.get(caller, request.room_id, request.id, request.uid)
+        await self._attachments.fill(caller.instance_id, [message])
         return pb.GetMessageResponse(message=message)
 
     async def ListMessages(self, request: pb.ListMessagesRequest, context: Context) -> pb.ListMessagesResponse:
+        caller = current_caller()
         size = pagination.page_size(request.page_size, default=PAGE_SIZE, maximum=MAX_PAGE_SIZE)
         if request.page_token:
             (last_id,) = pagination.decode_page_token(request.page_token, int)
@@ -47,8 +66,8 @@ class MessageServicer(MessageServiceServicer):
                 request.after_id = last_id
             else:
                 request.before_id = last_id
-        messages = await self._store.page(current_caller(), request, size + 1)
-        fitting = _fitting(messages[:size])
+        messages = await self._messages.page(caller, request, size + 1)
+        fitting = await self._attachments.fill(caller.instance_id, messages[:size], PAGE_BYTES)
         more = len(messages) > fitting
         del messages[fitting:]
         token = pagination.encode_page_token(messages[-1].id) if more else ""
@@ -57,52 +76,64 @@ class MessageServicer(MessageServiceServicer):
     async def EditMessage(self, request: pb.EditMessageRequest, context: Context) -> pb.EditMessageResponse:
         caller = current_caller()
         caller.actor(request.user_id)
-        _check_parts(caller, request.parts)
-        return pb.EditMessageResponse(message=await self._store.edit(caller, request))
+        attached = _check_parts(caller, request.parts)
+        if attached:
+            edited = await self._claims.edit(caller, request, attached)
+        else:
+            edited = await self._messages.edit(caller, request)
+        if edited.released is not None:
+            await self._releases.finish_soon(edited.released)
+        return pb.EditMessageResponse(message=edited.message)
 
     async def DeleteMessage(self, request: pb.DeleteMessageRequest, context: Context) -> pb.DeleteMessageResponse:
         caller = current_caller()
         if caller.is_user and not request.room_id:
             raise required("room_id")
-        return await self._store.delete(caller, request)
+        released = await self._messages.delete(caller, request)
+        if released is not None:
+            await self._releases.finish_soon(released)
+        return pb.DeleteMessageResponse()
 
-    @not_served
-    async def HideMessage(self, request: pb.HideMessageRequest, context: Context) -> pb.HideMessageResponse:
-        raise NotImplementedError
-
-    @not_served
-    async def UnsendMessage(self, request: pb.UnsendMessageRequest, context: Context) -> pb.UnsendMessageResponse:
-        raise NotImplementedError
-
-    @not_served
     async def CheckAttachmentUses(
         self, request: pb.CheckAttachmentUsesRequest, context: Context
     ) -> pb.CheckAttachmentUsesResponse:
-        raise NotImplementedError
+        uses = await self._store.live_uses(current_caller().instance_id, request.uses, request.user_id)
+        return pb.CheckAttachmentUsesResponse(uses=uses)
+
+    async def HideMessage(self, request: pb.HideMessageRequest, context: Context) -> pb.HideMessageResponse:
+        caller = current_caller()
+        return await self._removals.hide(caller, caller.actor(), request)
+
+    async def UnsendMessage(self, request: pb.UnsendMessageRequest, context: Context) -> pb.UnsendMessageResponse:
+        released = await self._removals.unsend(current_caller(), request)
+        if released is not None:
+            await self._releases.finish_soon(released)
+        return pb.UnsendMessageResponse()
 
 
-def _fitting(messages: Sequence[Message]) -> int:
-    """How many of the messages fit into one answer; at least one."""
-    size = 0
-    for count, message in enumerate(messages):
-        size += message.ByteSize()
-        if size > PAGE_BYTES and count:
-            return count
-    return len(messages)
+def _check_parts(caller: Caller, parts: Sequence[Part]) -> list[str]:
+    """Checks what field rules cannot say (spec §5.3). Returns the attachments' ids, each one once.
 
-
-def _check_parts(caller: Caller, parts: Sequence[Part]) -> None:
-    """Checks what field rules cannot say: spec §5.3."""
+    Of an attachment only the id counts, and nothing else stays in the part.
+    """
     if len(parts) > caller.limits.message_parts:
         raise invalid("parts", f"at most {caller.limits.message_parts} items")
     size = 0
+    attached: list[str] = []
     for index, part in enumerate(parts):
         kind = part.WhichOneof("body")
         if kind is None:
             raise invalid(f"parts[{index}]", "one of content, url and attachment")
         if kind == "content":
             size += len(part.content.encode())
+        elif kind == "url" and part.url.lower().startswith(EMBEDDED):
+            raise invalid(f"parts[{index}].url", "the URL of something elsewhere")
         elif kind == "attachment":
-            # Nothing can be reserved until the media service serves attachments, so no id is a valid one.
-            raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_UNUSABLE)
+            attachment_id = part.attachment.id
+            if not attachment_id:
+                raise required(f"parts[{index}].attachment.id")
+            part.attachment.CopyFrom(Attachment(id=attachment_id))
+            if attachment_id not in attached:
+                attached.append(attachment_id)
     limits.check_message_size(caller, size)
+    return attached

@@ -1,16 +1,20 @@
 """RoomService: see proto/roomline/v1/room_service.proto."""
 
 from roomline.v1 import room_service_pb2 as pb
+from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.room_service_pb2_grpc import RoomServiceServicer
 
 from services.common import limits, pagination
 from services.common.call import current_caller
+from services.common.errors import RoomlineError
 from services.common.ids import Clock
 from services.common.interceptors import Context
 from services.common.masks import masked_paths
 from services.common.rules import required
-from services.common.server import not_served
+from services.message.attachments import Attachments
+from services.message.conversations import Conversations
 from services.message.maintenance import Maintenance
+from services.message.releases import Releases
 from services.message.store import MemberStore, PurgeStore, RequestStore, RoomStore
 from services.message.users import Users
 
@@ -25,17 +29,23 @@ class RoomServicer(RoomServiceServicer):
         self,
         rooms: RoomStore,
         members: MemberStore,
+        conversations: Conversations,
         purges: PurgeStore,
         requests: RequestStore,
         users: Users,
+        attachments: Attachments,
+        releases: Releases,
         maintenance: Maintenance,
         clock: Clock,
     ) -> None:
         self._rooms = rooms
         self._members = members
+        self._conversations = conversations
         self._purges = purges
         self._requests = requests
         self._users = users
+        self._attachments = attachments
+        self._releases = releases
         self._maintenance = maintenance
         self._clock = clock
 
@@ -78,9 +88,11 @@ class RoomServicer(RoomServiceServicer):
         return await self._rooms.update(caller, request, paths)
 
     async def DeleteRoom(self, request: pb.DeleteRoomRequest, context: Context) -> pb.DeleteRoomResponse:
-        response = await self._rooms.delete(current_caller(), request)
+        released = await self._rooms.delete(current_caller(), request)
         self._maintenance.room_deleted()
-        return response
+        if released is not None:
+            await self._releases.finish_soon(released)
+        return pb.DeleteRoomResponse()
 
     async def JoinRoom(self, request: pb.JoinRoomRequest, context: Context) -> pb.JoinRoomResponse:
         caller = current_caller()
@@ -113,7 +125,10 @@ class RoomServicer(RoomServiceServicer):
         return await self._members.remove(caller, request)
 
     async def ListMembers(self, request: pb.ListMembersRequest, context: Context) -> pb.ListMembersResponse:
-        room = await self._rooms.get(current_caller(), request.room_id)
+        caller = current_caller()
+        room = await self._rooms.get(caller, request.room_id)
+        if request.members_only and caller.is_user and caller.user_id not in room.member_user_ids:
+            raise RoomlineError(ErrorReason.ERROR_REASON_NOT_A_MEMBER)
         return pb.ListMembersResponse(user_ids=room.member_user_ids)
 
     async def ListUserRooms(self, request: pb.ListUserRoomsRequest, context: Context) -> pb.ListUserRoomsResponse:
@@ -123,6 +138,8 @@ class RoomServicer(RoomServiceServicer):
         )
         if not rooms:  # a member of any room exists
             await self._users.require(instance_id, request.user_id)
+        last = [room.last_message for room in rooms if room.HasField("last_message")]
+        await self._attachments.fill(instance_id, last)
         return pb.ListUserRoomsResponse(rooms=rooms)
 
     async def ListJoinableRooms(
@@ -140,18 +157,17 @@ class RoomServicer(RoomServiceServicer):
         await self._purges.instance(current_caller().instance_id)
         return pb.PurgeInstanceResponse()
 
-    @not_served
     async def OpenRoom(self, request: pb.OpenRoomRequest, context: Context) -> pb.OpenRoomResponse:
-        raise NotImplementedError
+        return await self._conversations.open(current_caller(), request)
 
-    @not_served
     async def MatchRoom(self, request: pb.MatchRoomRequest, context: Context) -> pb.MatchRoomResponse:
-        raise NotImplementedError
+        return await self._conversations.match(current_caller(), request)
 
-    @not_served
+    async def GetUserRoom(self, request: pb.GetUserRoomRequest, context: Context) -> pb.GetUserRoomResponse:
+        return await self._conversations.get(current_caller(), request)
+
     async def ArchiveRoom(self, request: pb.ArchiveRoomRequest, context: Context) -> pb.ArchiveRoomResponse:
-        raise NotImplementedError
+        return await self._conversations.archive(current_caller(), request)
 
-    @not_served
-    async def HideRoom(self, request: pb.HideRoomRequest, context: Context) -> pb.HideRoomResponse:
-        raise NotImplementedError
+    async def DiscardRoom(self, request: pb.DiscardRoomRequest, context: Context) -> pb.DiscardRoomResponse:
+        return await self._conversations.discard(current_caller(), request)

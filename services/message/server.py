@@ -10,11 +10,13 @@ from roomline.v1 import (
     access_service_pb2_grpc,
     cursor_service_pb2_grpc,
     instance_service_pb2_grpc,
+    media_service_pb2_grpc,
     message_service_pb2_grpc,
     room_service_pb2_grpc,
     user_service_pb2_grpc,
 )
 
+from services.common.backoff import Backoff
 from services.common.channels import connect
 from services.common.credentials import CredentialsCopy
 from services.common.ids import MICROSECONDS, Clock, Uuid7, wall_clock
@@ -27,24 +29,40 @@ from services.common.sqlite import Database
 from services.common.tokens import SERVICE_ISSUER, ServiceTokens, TokenVerifier
 from services.message import (
     sqlite_access,
+    sqlite_attachments,
+    sqlite_conversations,
     sqlite_cursors,
     sqlite_members,
     sqlite_messages,
+    sqlite_names,
     sqlite_purges,
+    sqlite_releases,
+    sqlite_removals,
     sqlite_requests,
     sqlite_rooms,
 )
 from services.message.access_servicer import AccessServicer, LocalAuthorizer
+from services.message.attachments import Attachments
+from services.message.claims import Claims
+from services.message.conversations import Conversations
 from services.message.cursor_servicer import CursorServicer
+from services.message.expiry import Expiry
 from services.message.maintenance import Maintenance
 from services.message.message_servicer import MessageServicer
+from services.message.names import LocalNames
+from services.message.releases import Releases
 from services.message.room_servicer import RoomServicer
 from services.message.users import Users
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def build_server(settings: Settings, clock: Clock = wall_clock, new_id: Callable[[], str] | None = None) -> Service:
+def build_server(
+    settings: Settings,
+    clock: Clock = wall_clock,
+    new_id: Callable[[], str] | None = None,
+    backoff: Backoff | None = None,
+) -> Service:
     """Wires a message service, to be called inside a running loop. `new_id` makes UUIDv7.
 
     Raises ValueError if the service secret is empty.
@@ -62,23 +80,35 @@ def build_server(settings: Settings, clock: Clock = wall_clock, new_id: Callable
 
     user_channel = connect(settings.user_address, settings, "user")
     tokens = ServiceTokens(SERVICE_ISSUER, service_secret, "message", seconds)
-    credentials = CredentialsCopy(instance_service_pb2_grpc.InstanceServiceStub(user_channel), tokens)
+    credentials = CredentialsCopy(instance_service_pb2_grpc.InstanceServiceStub(user_channel), tokens, seconds)
+    media_channel = connect(settings.media_address, settings, "media")
+    attachments = Attachments(media_service_pb2_grpc.MediaServiceStub(media_channel), tokens)
     users = Users(user_service_pb2_grpc.UserServiceStub(user_channel), tokens)
 
     rooms = sqlite_rooms.SqliteRooms(database, clock, new_id)
     members = sqlite_members.SqliteMembers(database, clock)
     messages = sqlite_messages.SqliteMessages(database, clock, new_id)
+    removals = sqlite_removals.SqliteRemovals(database, clock)
     cursors = sqlite_cursors.SqliteCursors(database, clock)
     access = sqlite_access.SqliteAccess(database, clock)
     purges = sqlite_purges.SqlitePurges(database, clock)
     requests = sqlite_requests.SqliteRequests(database)
+    releases = Releases(sqlite_releases.SqliteReleases(database), attachments, backoff or Backoff())
+    attached = sqlite_attachments.SqliteAttachments(database, clock)
+    claims = Claims(messages, attached, requests, attachments, releases, clock, new_id)
     maintenance = Maintenance(database, purges, settings, clock)
+    opened = sqlite_conversations.SqliteConversations(database, clock, new_id)
+    conversations = Conversations(opened, requests, users, attachments, releases, maintenance, clock)
+    names = LocalNames(sqlite_names.SqliteNames(database))
 
     verifier = TokenVerifier(credentials, service_secret, settings.operator_secret.get_secret_value(), seconds)
-    server = ServiceServer(settings, Interceptors(verifier, LocalAuthorizer(access), new_id))
-    server.add(MessageServicer(messages), message_service_pb2_grpc.add_MessageServiceServicer_to_server)
+    server = ServiceServer(settings, Interceptors(verifier, LocalAuthorizer(access), new_id, names))
     server.add(
-        RoomServicer(rooms, members, purges, requests, users, maintenance, clock),
+        MessageServicer(messages, removals, attached, attachments, claims, releases),
+        message_service_pb2_grpc.add_MessageServiceServicer_to_server,
+    )
+    server.add(
+        RoomServicer(rooms, members, conversations, purges, requests, users, attachments, releases, maintenance, clock),
         room_service_pb2_grpc.add_RoomServiceServicer_to_server,
     )
     server.add(
@@ -88,7 +118,10 @@ def build_server(settings: Settings, clock: Clock = wall_clock, new_id: Callable
     resources: list[AbstractAsyncContextManager[object]] = [
         stored(folder, database, MIGRATIONS),
         user_channel,
+        media_channel,
         background(credentials.watch),
         background(maintenance.run),
+        background(releases.run),
+        background(Expiry(removals, releases).run),
     ]
     return Service(server, resources)

@@ -5,6 +5,8 @@ import sqlite3
 from roomline.v1.access_service_pb2 import (
     AssignRoleRequest,
     AssignRoleResponse,
+    CheckRequest,
+    CheckResponse,
     UnassignRoleRequest,
     UnassignRoleResponse,
 )
@@ -18,7 +20,21 @@ from services.common.ids import Clock
 from services.common.sqlite import Database
 from services.message import sqlite_purges
 from services.message.roles import BUILT_IN, DEFAULT_ROLE
-from services.message.sqlite_rooms import find
+from services.message.sqlite_rooms import COLUMNS, RoomRow, find
+
+_ROOM_OF = (
+    "SELECT r.uid, r.private, EXISTS (SELECT 1 FROM members m WHERE m.instance_id = r.instance_id"
+    " AND m.room_key = r.key AND m.user_id = ?) FROM rooms r WHERE r.instance_id = ? AND r.id = ?"
+)
+_ROOM_TO_SEND_TO = (
+    "SELECT EXISTS (SELECT 1 FROM members m WHERE m.instance_id = r.instance_id AND m.room_key = r.key"
+    " AND m.user_id = ?),"
+    " (SELECT a.role_name FROM role_assignments a WHERE a.instance_id = r.instance_id AND a.user_id = ?"
+    " AND a.room_id = ''),"
+    " (SELECT a.role_name FROM role_assignments a WHERE a.instance_id = r.instance_id AND a.user_id = ?"
+    " AND a.room_id = r.id),"
+    f" {COLUMNS} FROM rooms r WHERE r.instance_id = ? AND r.id = ?"
+)
 
 
 def permits(connection: sqlite3.Connection, instance_id: str, user_id: str, permission: str, room_id: str) -> bool:
@@ -28,14 +44,39 @@ def permits(connection: sqlite3.Connection, instance_id: str, user_id: str, perm
         (instance_id, user_id, room_id),
     ).fetchall()
     roles = dict(rows)
-    roles.setdefault("", DEFAULT_ROLE)
-    return any(permission in BUILT_IN[name] for name in roles.values())
+    return _allow(permission, roles.get(""), roles.get(room_id))
 
 
 def require(connection: sqlite3.Connection, caller: Caller, permission: str, room_id: str) -> None:
     """Raises PERMISSION_MISSING if the caller is a user without the permission."""
     if caller.is_user and not permits(connection, caller.instance_id, caller.user_id, permission, room_id):
         raise RoomlineError(ErrorReason.ERROR_REASON_PERMISSION_MISSING, permission=permission)
+
+
+def find_as_sender(connection: sqlite3.Connection, caller: Caller, room_id: str, sender: str) -> RoomRow:
+    """The row of a room that the caller may send messages of this user to. One query: every message comes this way.
+
+    Raises PERMISSION_MISSING, ROOM_NOT_FOUND, NOT_A_MEMBER.
+    """
+    row = connection.execute(
+        _ROOM_TO_SEND_TO, (sender, caller.user_id, caller.user_id, caller.instance_id, room_id)
+    ).fetchone()
+    if row is None:
+        require(connection, caller, "message:create", room_id)
+        raise RoomlineError(ErrorReason.ERROR_REASON_ROOM_NOT_FOUND)
+    is_member, global_role, room_role = row[:3]
+    if caller.is_user and not _allow("message:create", global_role, room_role):
+        raise RoomlineError(ErrorReason.ERROR_REASON_PERMISSION_MISSING, permission="message:create")
+    if not is_member:
+        raise RoomlineError(ErrorReason.ERROR_REASON_NOT_A_MEMBER)
+    return RoomRow(*row[3:])
+
+
+def _allow(permission: str, global_role: str | None, room_role: str | None) -> bool:
+    """Whether one of the roles, None if not assigned, has the permission."""
+    if permission in BUILT_IN[global_role or DEFAULT_ROLE]:
+        return True
+    return room_role is not None and permission in BUILT_IN[room_role]
 
 
 class SqliteAccess:
@@ -50,6 +91,21 @@ class SqliteAccess:
         return await self._database.read(
             lambda connection: permits(connection, instance_id, user_id, permission, room_id)
         )
+
+    async def check(self, instance_id: str, request: CheckRequest) -> CheckResponse:
+        """See `AccessStore`."""
+        user_id, room_id = request.user_id, request.room_id
+
+        def work(connection: sqlite3.Connection) -> CheckResponse:
+            allowed = not user_id or permits(connection, instance_id, user_id, request.permission, room_id)
+            room = connection.execute(_ROOM_OF, (user_id, instance_id, room_id)).fetchone() if room_id else None
+            if room is None:
+                return CheckResponse(allowed=allowed)
+            room_uid, private, member = room
+            readable = not user_id or not private or member
+            return CheckResponse(allowed=allowed, room_uid=room_uid, member=member, readable=readable)
+
+        return await self._database.read(work)
 
     async def assign(self, caller: Caller, request: AssignRoleRequest, asked_at: int) -> AssignRoleResponse:
         """See `AccessStore`."""

@@ -9,13 +9,23 @@ from services.common import timestamps
 from services.common.call import Caller
 from services.common.ids import Clock
 from services.common.sqlite import Database
-from services.message import sqlite_log, sqlite_purges
-from services.message.sqlite_rooms import find_readable
+from services.message import sqlite_log, sqlite_message_rows, sqlite_purges
+from services.message.sqlite_rooms import RoomRow, find_readable
+from services.message.sqlite_sight import viewer_of
 
 
 def to_cursor(user_id: str, room_id: str, position: int, updated_at: int) -> Cursor:
     """The message of a row."""
     return Cursor(user_id=user_id, room_id=room_id, position=position, updated_at=timestamps.to_proto(updated_at))
+
+
+def _position_of(connection: sqlite3.Connection, caller: Caller, room: RoomRow, message_uid: str, now: int) -> int:
+    """The id of a message or tombstone of the room that the caller sees. Raises MESSAGE_NOT_FOUND."""
+    viewer = viewer_of(caller)
+    row = sqlite_message_rows.find(
+        connection, caller.instance_id, room, now, uid=message_uid, viewer=viewer, with_unsent=True
+    )
+    return row.id
 
 
 class SqliteCursors:
@@ -25,18 +35,21 @@ class SqliteCursors:
         self._database = database
         self._clock = clock
 
-    async def set(self, caller: Caller, user_id: str, room_id: str, position: int, asked_at: int) -> Cursor:
+    async def set(
+        self, caller: Caller, user_id: str, room_id: str, position: int, asked_at: int, message_uid: str = ""
+    ) -> Cursor:
         """See `CursorStore`."""
 
         def work(connection: sqlite3.Connection) -> Cursor:
             row = find_readable(connection, caller, room_id)
             sqlite_purges.refuse_purged(connection, caller.instance_id, [user_id], asked_at)
             now = self._clock()
+            read = _position_of(connection, caller, row, message_uid, now) if message_uid else position
             connection.execute(
                 "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?)",
-                (caller.instance_id, row.key, user_id, position, now),
+                (caller.instance_id, row.key, user_id, read, now),
             )
-            cursor = to_cursor(user_id, room_id, position, now)
+            cursor = to_cursor(user_id, room_id, read, now)
             place = sqlite_log.draw(connection, caller.instance_id).position
             sqlite_log.append(connection, caller.instance_id, place, Event(cursor_set=CursorSet(cursor=cursor)), now)
             return cursor

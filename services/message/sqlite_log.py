@@ -41,7 +41,7 @@ def draw(connection: sqlite3.Connection, instance_id: str, *, messages: int = 0,
 def append(connection: sqlite3.Connection, instance_id: str, position: int, event: Event, now: int) -> None:
     """Writes the event of a change, in the transaction that makes it."""
     event.position = position
-    event.created_at.CopyFrom(timestamps.to_proto(now))
+    timestamps.fill(event.created_at, now)
     connection.execute(
         "INSERT INTO events VALUES (?, ?, ?, ?)", (instance_id, position, event.SerializeToString(), now)
     )

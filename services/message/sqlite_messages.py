@@ -2,10 +2,9 @@
 
 import sqlite3
 from collections.abc import Callable
-from typing import NamedTuple
 
 from roomline.v1.error_reason_pb2 import ErrorReason
-from roomline.v1.event_pb2 import Event, MessageDeleted, MessageEdited, MessageSent
+from roomline.v1.event_pb2 import Event
 from roomline.v1.message_pb2 import Message
 from roomline.v1.message_service_pb2 import (
     DeleteMessageRequest,
@@ -25,54 +24,22 @@ from services.common.idempotency import remembered, request_key
 from services.common.ids import Clock
 from services.common.rules import invalid
 from services.common.sqlite import Database
-from services.message import sqlite_access, sqlite_log
-from services.message.sqlite_rooms import COLUMNS, RoomRow, find, find_as_member, find_readable, require_member
-
-_COLUMNS = "x.id, x.uid, x.user_id, x.content, x.created_at, x.updated_at, x.edited_at, x.unsent_at, x.expires_at"
-
-
-class MessageRow(NamedTuple):
-    """The columns that `_COLUMNS` names."""
-
-    id: int
-    uid: str
-    user_id: str
-    content: bytes
-    """A serialized `Message` with what the sender said and nothing else; empty after an unsend."""
-    created_at: int
-    updated_at: int
-    edited_at: int | None
-    unsent_at: int | None
-    expires_at: int | None
-
-
-def to_message(row: MessageRow, room: RoomRow) -> Message:
-    """The message of a row."""
-    message = Message.FromString(row.content)
-    message.id = row.id
-    message.uid = row.uid
-    message.user_id = row.user_id
-    message.room_id = room.id
-    message.room_uid = room.uid
-    message.created_at.CopyFrom(timestamps.to_proto(row.created_at))
-    message.updated_at.CopyFrom(timestamps.to_proto(row.updated_at))
-    if row.edited_at is not None:
-        message.edited_at.CopyFrom(timestamps.to_proto(row.edited_at))
-    if row.unsent_at is not None:
-        message.unsent_at.CopyFrom(timestamps.to_proto(row.unsent_at))
-    if row.expires_at is not None:
-        message.expires_at.CopyFrom(timestamps.to_proto(row.expires_at))
-    return message
-
-
-def newest(connection: sqlite3.Connection, instance_id: str, room: RoomRow) -> Message | None:
-    """The newest live message of a room."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM messages x WHERE x.instance_id = ? AND x.room_key = ? AND x.unsent_at IS NULL"
-        " ORDER BY x.id DESC LIMIT 1",
-        (instance_id, room.key),
-    ).fetchone()
-    return None if row is None else to_message(MessageRow(*row), room)
+from services.message import sqlite_access, sqlite_claims, sqlite_log, sqlite_message_rows, sqlite_releases
+from services.message.content import attachment_ids, content_of
+from services.message.sqlite_membership import require_member
+from services.message.sqlite_message_rows import (
+    MessageRow,
+    fill,
+    fill_ids,
+    find_authored,
+    find_own,
+    not_found,
+    to_message,
+)
+from services.message.sqlite_removals import check_expiry, wipe
+from services.message.sqlite_rooms import COLUMNS, RoomRow, find, find_readable
+from services.message.sqlite_sight import seen, viewer_of
+from services.message.store import PAGE_BYTES, Claim, Edited, Owner
 
 
 class SqliteMessages:
@@ -83,37 +50,44 @@ class SqliteMessages:
         self._clock = clock
         self._new_id = new_id
 
-    async def append(self, caller: Caller, sender: str, request: SendMessageRequest) -> Message:
+    async def append(
+        self, caller: Caller, sender: str, request: SendMessageRequest, claim: Claim | None = None
+    ) -> Message:
         """See `MessageStore`."""
         instance_id = caller.instance_id
-        content = Message(parts=request.parts)
-        if request.HasField("custom_data"):
-            content.custom_data.CopyFrom(request.custom_data)
-        if request.HasField("reply_to"):
-            content.reply_to = request.reply_to
+        content = content_of(request)
         serialized = content.SerializeToString()
+        expires_at = timestamps.from_proto(request.expires_at) if request.HasField("expires_at") else None
 
         def work(connection: sqlite3.Connection) -> SendMessageResponse:
-            sqlite_access.require(connection, caller, "message:create", request.room_id)
-            room = find_as_member(connection, instance_id, request.room_id, sender)
+            room = sqlite_access.find_as_sender(connection, caller, request.room_id, sender)
             if request.HasField("reply_to"):
-                _require_in_room(connection, instance_id, room, request.reply_to)
+                require_in_room(connection, caller, room, request.reply_to, self._clock())
+            if expires_at is not None:
+                check_expiry(request.expires_at, self._clock())
+            if claim is not None:
+                sqlite_claims.check_new(connection, instance_id, room.uid, claim, self._clock())
             now = max(self._clock(), room.last_message_at or 0)  # never backwards inside a room
             numbers = sqlite_log.draw(connection, instance_id, messages=1)
-            row = MessageRow(numbers.message_id, self._new_id(), sender, b"", now, now, None, None, None)
+            uid = self._new_id() if claim is None else claim.message_uid
+            row = MessageRow(numbers.message_id, uid, sender, b"", now, now, None, None, expires_at)
             connection.execute(
-                "INSERT INTO messages (instance_id, room_key, id, uid, user_id, content, created_at, updated_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (instance_id, room.key, row.id, row.uid, sender, serialized, now, now),
+                "INSERT INTO messages"
+                " (instance_id, room_key, id, uid, user_id, content, created_at, updated_at, expires_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (instance_id, room.key, row.id, row.uid, sender, serialized, now, now, expires_at),
             )
             connection.execute(
                 "UPDATE rooms SET last_message_at = ?, message_count = message_count + 1"
                 " WHERE instance_id = ? AND id = ?",
                 (now, instance_id, room.id),
             )
-            event = Event(message_sent=MessageSent(message=_ids(row, room)))
+            event = Event()
+            fill_ids(event.message_sent.message, row, room)
             sqlite_log.append(connection, instance_id, numbers.position, event, now)
-            return SendMessageResponse(message=to_message(row, room))
+            response = SendMessageResponse()
+            fill(response.message, row, room)
+            return response
 
         # Answers are remembered without content, which has one home. A repeated request has the same content.
         once = remembered(request_key(caller, request), SendMessageResponse, self._clock, work)
@@ -121,45 +95,68 @@ class SqliteMessages:
         message.MergeFrom(content)
         return message
 
-    async def get(self, caller: Caller, room_id: str, message_id: int) -> Message:
+    async def get(self, caller: Caller, room_id: str, message_id: int, uid: str = "") -> Message:
         """See `MessageStore`."""
 
         def work(connection: sqlite3.Connection) -> Message:
             try:
                 room = find_readable(connection, caller, room_id)
             except RoomlineError as error:
-                if error.reason == ErrorReason.ERROR_REASON_ROOM_NOT_FOUND:
-                    raise RoomlineError(ErrorReason.ERROR_REASON_MESSAGE_NOT_FOUND) from error
+                if error.reason == ErrorReason.ERROR_REASON_ROOM_NOT_FOUND:  # what Chatkit's own suites expect (A.4)
+                    raise not_found() from error
                 raise
-            return to_message(_find(connection, caller.instance_id, room, message_id), room)
+            now, viewer = self._clock(), viewer_of(caller)
+            row = sqlite_message_rows.find(
+                connection, caller.instance_id, room, now, message_id=message_id, uid=uid, viewer=viewer
+            )
+            return to_message(row, room)
 
         return await self._database.read(work)
 
-    async def page(self, caller: Caller, request: ListMessagesRequest, size: int) -> list[Message]:
+    async def page(
+        self, caller: Caller, request: ListMessagesRequest, size: int, max_bytes: int = PAGE_BYTES
+    ) -> list[Message]:
         """See `MessageStore`."""
-        conditions, values = _bounds(request)
+        viewer = viewer_of(caller)
         direction = "ASC" if request.order == MessageOrder.MESSAGE_ORDER_OLDEST_FIRST else "DESC"
+        bounds, values = _bounds(request)
         query = (
-            f"SELECT {_COLUMNS} FROM messages x WHERE x.instance_id = ? AND x.room_key = ? AND x.unsent_at IS NULL"
-            f"{conditions} ORDER BY x.id {direction} LIMIT ?"
+            f"SELECT {sqlite_message_rows.COLUMNS} FROM messages x"
+            f" WHERE x.instance_id = :instance_id AND x.room_key = :room_key{bounds}"
+            f" AND {seen(viewer, with_unsent=request.with_unsent)} ORDER BY x.id {direction} LIMIT :size"
         )
 
         def work(connection: sqlite3.Connection) -> list[Message]:
             room = find_readable(connection, caller, request.room_id)
-            rows = connection.execute(query, (caller.instance_id, room.key, *values, size))
-            return [to_message(MessageRow(*row), room) for row in rows]
+            if request.members_only and viewer:
+                require_member(connection, caller.instance_id, room.key, viewer)
+            sight = {"instance_id": caller.instance_id, "room_key": room.key, "now": self._clock(), "viewer": viewer}
+            messages: list[Message] = []
+            left = max_bytes
+            for row in connection.execute(query, {**values, **sight, "size": size}):
+                message = MessageRow(*row)
+                messages.append(to_message(message, room))
+                left -= len(message.content)
+                if left < 0:
+                    break
+            return messages
 
         return await self._database.read(work)
 
-    async def edit(self, caller: Caller, request: EditMessageRequest) -> Message:
+    async def edit(self, caller: Caller, request: EditMessageRequest, claim: Claim | None = None) -> Edited:
         """See `MessageStore`."""
         instance_id = caller.instance_id
+        released: Owner | None = None
 
         def work(connection: sqlite3.Connection) -> EditMessageResponse:
-            room = find(connection, instance_id, request.room_id)
-            row = _find_own(connection, caller, room, request.id, "message:edit")
-            now = max(self._clock(), row.updated_at)
+            nonlocal released
+            room, row = find_to_edit(connection, caller, request, self._clock())
+            if claim is not None:
+                sqlite_claims.check_edit(row.updated_at, claim, self._clock())
+            now = max(self._clock(), row.updated_at + 1)  # tells one edit from the next
             content = Message.FromString(row.content)
+            gone = set(attachment_ids(content.parts)).difference(attachment_ids(request.parts))
+            released = sqlite_releases.add(connection, Owner(instance_id, row.uid), gone)
             del content.parts[:]
             content.parts.extend(request.parts)
             connection.execute(
@@ -168,7 +165,8 @@ class SqliteMessages:
                 (content.SerializeToString(), now, now, instance_id, room.key, row.id),
             )
             position = sqlite_log.draw(connection, instance_id).position
-            event = Event(message_edited=MessageEdited(message=_ids(row, room)))
+            event = Event()
+            fill_ids(event.message_edited.message, row, room)
             sqlite_log.append(connection, instance_id, position, event, now)
             edited = row._replace(content=b"", updated_at=now, edited_at=now)
             return EditMessageResponse(message=to_message(edited, room))
@@ -176,82 +174,49 @@ class SqliteMessages:
         once = remembered(request_key(caller, request), EditMessageResponse, self._clock, work)
         message = (await self._database.write(once)).message
         message.parts.extend(request.parts)
-        return message
+        return Edited(message, released)
 
-    async def delete(self, caller: Caller, request: DeleteMessageRequest) -> DeleteMessageResponse:
+    async def delete(self, caller: Caller, request: DeleteMessageRequest) -> Owner | None:
         """See `MessageStore`."""
         instance_id = caller.instance_id
+        released: Owner | None = None
 
         def work(connection: sqlite3.Connection) -> DeleteMessageResponse:
+            nonlocal released
+            now = self._clock()
             room = (
                 find(connection, instance_id, request.room_id)
                 if request.room_id
                 else _room_of(connection, instance_id, request.id)
             )
-            row = _find_own(connection, caller, room, request.id, "message:delete")
-            now = self._clock()
-            key = (instance_id, room.key, row.id)
-            connection.execute(
-                "UPDATE messages SET content = x'', updated_at = ?, unsent_at = ?"
-                " WHERE instance_id = ? AND room_key = ? AND id = ?",
-                (now, now, *key),
-            )
-            connection.execute(
-                "UPDATE rooms SET message_count = message_count - 1, last_message_at ="
-                " (SELECT created_at FROM messages x WHERE x.instance_id = rooms.instance_id AND"
-                " x.room_key = rooms.key AND x.unsent_at IS NULL ORDER BY x.id DESC LIMIT 1)"
-                " WHERE instance_id = ? AND id = ?",
-                (instance_id, room.id),
-            )
-            position = sqlite_log.draw(connection, instance_id).position
-            deleted = MessageDeleted(
-                room_id=room.id, room_uid=room.uid, message_id=row.id, message_uid=row.uid, user_id=row.user_id
-            )
-            sqlite_log.append(connection, instance_id, position, Event(message_deleted=deleted), now)
+            row = find_own(connection, caller, room, request.id, "message:delete", now)
+            released = wipe(connection, instance_id, room, row, now)
             return DeleteMessageResponse()
 
-        return await self._database.write(
-            remembered(request_key(caller, request), DeleteMessageResponse, self._clock, work)
-        )
+        await self._database.write(remembered(request_key(caller, request), DeleteMessageResponse, self._clock, work))
+        return released
 
 
-def _ids(row: MessageRow, room: RoomRow) -> Message:
-    """What the log says of a message."""
-    return Message(id=row.id, uid=row.uid, room_id=room.id, room_uid=room.uid, user_id=row.user_id)
+def find_to_edit(
+    connection: sqlite3.Connection, caller: Caller, request: EditMessageRequest, now: int
+) -> tuple[RoomRow, MessageRow]:
+    """The live message that the caller may edit. Raises what `MessageStore.edit` does."""
+    if request.uid:
+        room, row = find_authored(connection, caller, request.uid, now)
+        if row.unsent_at is not None:
+            raise not_found()
+        return room, row
+    sqlite_access.require(connection, caller, "message:edit", request.room_id)
+    room = find(connection, caller.instance_id, request.room_id)
+    return room, find_own(connection, caller, room, request.id, "message:edit", now)
 
 
-def _find(connection: sqlite3.Connection, instance_id: str, room: RoomRow, message_id: int) -> MessageRow:
-    """The live message in this room. Raises MESSAGE_NOT_FOUND."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM messages x WHERE x.instance_id = ? AND x.room_key = ? AND x.id = ?"
-        " AND x.unsent_at IS NULL",
-        (instance_id, room.key, message_id),
-    ).fetchone()
-    if row is None:
-        raise RoomlineError(ErrorReason.ERROR_REASON_MESSAGE_NOT_FOUND)
-    return MessageRow(*row)
-
-
-def _find_own(
-    connection: sqlite3.Connection, caller: Caller, room: RoomRow, message_id: int, permission: str
-) -> MessageRow:
-    """As `_find`; a user may change its own messages only, and only while it is a member (spec §5.2)."""
-    if caller.is_user:
-        require_member(connection, caller.instance_id, room.key, caller.user_id)
-    row = _find(connection, caller.instance_id, room, message_id)
-    if caller.is_user and row.user_id != caller.user_id:
-        raise RoomlineError(ErrorReason.ERROR_REASON_PERMISSION_MISSING, permission=permission)
-    return row
-
-
-def _require_in_room(connection: sqlite3.Connection, instance_id: str, room: RoomRow, uid: str) -> None:
-    """Raises FIELD_INVALID unless the uid names a live message of the room, which is what can be answered."""
-    found = connection.execute(
-        "SELECT 1 FROM messages WHERE instance_id = ? AND uid = ? AND room_key = ? AND unsent_at IS NULL",
-        (instance_id, uid, room.key),
-    ).fetchone()
-    if found is None:
-        raise invalid("reply_to", "the uid of a message of the same room")
+def require_in_room(connection: sqlite3.Connection, caller: Caller, room: RoomRow, uid: str, now: int) -> None:
+    """Raises FIELD_INVALID unless the uid names a message of the room that the caller sees, and can answer."""
+    try:
+        sqlite_message_rows.find(connection, caller.instance_id, room, now, uid=uid, viewer=viewer_of(caller))
+    except RoomlineError as error:
+        raise invalid("reply_to", "the uid of a message of the same room") from error
 
 
 def _room_of(connection: sqlite3.Connection, instance_id: str, message_id: int) -> RoomRow:
@@ -262,23 +227,23 @@ def _room_of(connection: sqlite3.Connection, instance_id: str, message_id: int) 
         (instance_id, message_id),
     ).fetchone()
     if row is None:
-        raise RoomlineError(ErrorReason.ERROR_REASON_MESSAGE_NOT_FOUND)
+        raise not_found()
     return RoomRow(*row)
 
 
-def _bounds(request: ListMessagesRequest) -> tuple[str, list[int]]:
+def _bounds(request: ListMessagesRequest) -> tuple[str, dict[str, int]]:
     """The conditions of a list request, as SQL and its values."""
-    conditions, values = "", []
+    conditions, values = "", {}
     if request.HasField("before_id"):
-        conditions += " AND x.id < ?"
-        values.append(request.before_id)
+        conditions += " AND x.id < :before_id"
+        values["before_id"] = request.before_id
     if request.HasField("after_id"):
-        conditions += " AND x.id > ?"
-        values.append(request.after_id)
+        conditions += " AND x.id > :after_id"
+        values["after_id"] = request.after_id
     if request.HasField("created_from"):
-        conditions += " AND x.created_at >= ?"
-        values.append(timestamps.from_proto(request.created_from))
+        conditions += " AND x.created_at >= :created_from"
+        values["created_from"] = timestamps.from_proto(request.created_from)
     if request.HasField("created_before"):
-        conditions += " AND x.created_at < ?"
-        values.append(timestamps.from_proto(request.created_before))
+        conditions += " AND x.created_at < :created_before"
+        values["created_before"] = timestamps.from_proto(request.created_before)
     return conditions, values

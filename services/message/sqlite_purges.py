@@ -8,7 +8,7 @@ from roomline.v1.event_pb2 import Event, UserDeleted
 from services.common.errors import RoomlineError
 from services.common.ids import MICROSECONDS, Clock
 from services.common.sqlite import Database, Work
-from services.message import sqlite_log
+from services.message import sqlite_log, sqlite_member_sets
 
 PIECE = 2000
 """Rows removed in one unit of work, so that no other writer waits long."""
@@ -17,7 +17,7 @@ REMEMBER_PURGED_SECONDS = 3600
 """Far longer than any call takes that asked the user service before a purge and writes after it."""
 
 
-_OF_USERS = ("members", "cursors", "role_assignments")
+_OF_USERS = ("members", "cursors", "hidden", "role_assignments")
 
 EVERYBODY = ""
 """The mark of an instance that was wiped, in the place of a user id."""
@@ -57,26 +57,29 @@ class SqlitePurges:
         def work(connection: sqlite3.Connection) -> None:
             now = self._clock()
             rooms = connection.execute(
-                "SELECT r.id FROM members m JOIN rooms r ON r.instance_id = m.instance_id AND r.key = m.room_key"
+                "SELECT r.id, r.kind, r.key FROM members m"
+                " JOIN rooms r ON r.instance_id = m.instance_id AND r.key = m.room_key"
                 " WHERE m.instance_id = ? AND m.user_id = ? ORDER BY r.id",
                 (instance_id, user_id),
             ).fetchall()
             connection.executemany(
                 "UPDATE rooms SET member_count = member_count - 1 WHERE instance_id = ? AND id = ?",
-                [(instance_id, room_id) for (room_id,) in rooms],
+                [(instance_id, room_id) for room_id, _, _ in rooms],
             )
             removed = 0
             for table, column in (*((name, "user_id") for name in _OF_USERS), ("requests", "actor")):
                 removed += connection.execute(
                     f"DELETE FROM {table} WHERE instance_id = ? AND {column} = ?", (instance_id, user_id)
                 ).rowcount
+            for _, kind, key in rooms:
+                sqlite_member_sets.refresh(connection, instance_id, kind, key)
             known = connection.execute(
                 "SELECT 1 FROM purged_users WHERE instance_id = ? AND user_id = ?", (instance_id, user_id)
             ).fetchone()
             connection.execute("INSERT OR REPLACE INTO purged_users VALUES (?, ?, ?)", (instance_id, user_id, now))
             if removed or known is None:  # repeated, it has nothing to tell
                 position = sqlite_log.draw(connection, instance_id).position
-                deleted = UserDeleted(user_id=user_id, room_ids=[room_id for (room_id,) in rooms])
+                deleted = UserDeleted(user_id=user_id, room_ids=[room_id for room_id, _, _ in rooms])
                 sqlite_log.append(connection, instance_id, position, Event(user_deleted=deleted), now)
 
         await self._database.write(work)
@@ -88,7 +91,7 @@ class SqlitePurges:
             connection.execute(
                 "INSERT INTO room_remains SELECT instance_id, key FROM rooms WHERE instance_id = ?", (instance_id,)
             )
-            for table in ("rooms", *_OF_USERS, "purged_users"):
+            for table in ("rooms", *_OF_USERS, "purged_users", "releases"):
                 connection.execute(f"DELETE FROM {table} WHERE instance_id = ?", (instance_id,))
             connection.execute("INSERT INTO purged_users VALUES (?, ?, ?)", (instance_id, EVERYBODY, self._clock()))
 
@@ -136,18 +139,21 @@ _TRIM = (
 
 
 def _remove_remains(connection: sqlite3.Connection, instance_id: str | None = None) -> bool:
-    """Removes some messages of a deleted room, of any instance or of this one; False if no such room is left."""
+    """Removes some of what a deleted room leaves, of any instance or of this one; False if no such room is left."""
     row = connection.execute(
         "SELECT instance_id, room_key FROM room_remains WHERE ? IS NULL OR instance_id = ? LIMIT 1",
         (instance_id, instance_id),
     ).fetchone()
     if row is None:
         return False
-    removed = connection.execute(
-        "DELETE FROM messages WHERE (instance_id, room_key, id) IN"
-        " (SELECT instance_id, room_key, id FROM messages WHERE instance_id = ? AND room_key = ? LIMIT ?)",
-        (*row, PIECE),
-    ).rowcount
-    if removed < PIECE:
+    for table, key in (("hidden", "user_id, message_id"), ("messages", "id")):
+        removed = connection.execute(
+            f"DELETE FROM {table} WHERE (instance_id, room_key, {key}) IN"
+            f" (SELECT instance_id, room_key, {key} FROM {table} WHERE instance_id = ? AND room_key = ? LIMIT ?)",
+            (*row, PIECE),
+        ).rowcount
+        if removed == PIECE:
+            break
+    else:
         connection.execute("DELETE FROM room_remains WHERE instance_id = ? AND room_key = ?", row)
     return True

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from google.protobuf.struct_pb2 import Struct
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.event_pb2 import Event, RoomCreated, RoomDeleted, RoomUpdated
-from roomline.v1.room_pb2 import Room
+from roomline.v1.room_pb2 import Room, RoomKind
 from roomline.v1.room_service_pb2 import (
     CreateRoomRequest,
     CreateRoomResponse,
@@ -23,11 +23,13 @@ from services.common.errors import RoomlineError
 from services.common.idempotency import remembered, request_key
 from services.common.ids import Clock
 from services.common.sqlite import Database
-from services.message import sqlite_log, sqlite_purges
+from services.message import sqlite_log, sqlite_purges, sqlite_releases
+from services.message.sqlite_membership import add_members, is_member, member_ids, require_member
+from services.message.store import Owner
 
 COLUMNS = (
     "r.key, r.id, r.uid, r.name, r.created_by_id, r.private, r.custom_data, r.push_notification_title_override,"
-    " r.created_at, r.updated_at, r.last_message_at"
+    " r.created_at, r.updated_at, r.last_message_at, r.kind"
 )
 """What `to_room` wants, in a query that calls the rooms table `r`."""
 
@@ -46,6 +48,8 @@ class RoomRow(NamedTuple):
     created_at: int
     updated_at: int
     last_message_at: int | None
+    kind: int
+    """A `RoomKind`."""
 
 
 def to_room(row: RoomRow, member_user_ids: Iterable[str] = ()) -> Room:
@@ -61,6 +65,7 @@ def to_room(row: RoomRow, member_user_ids: Iterable[str] = ()) -> Room:
         created_at=timestamps.to_proto(row.created_at),
         updated_at=timestamps.to_proto(row.updated_at),
         member_user_ids=member_user_ids,
+        kind=row.kind,  # type: ignore[arg-type]  # written as `RoomKind`
     )
     if row.last_message_at is not None:
         room.last_message_at.CopyFrom(timestamps.to_proto(row.last_message_at))
@@ -94,64 +99,9 @@ def find_readable(connection: sqlite3.Connection, caller: Caller, room_id: str) 
     return row
 
 
-def find_as_member(connection: sqlite3.Connection, instance_id: str, room_id: str, user_id: str) -> RoomRow:
-    """The row of a room that the user is a member of. Raises ROOM_NOT_FOUND, NOT_A_MEMBER."""
-    row = connection.execute(
-        f"SELECT EXISTS (SELECT 1 FROM members m WHERE m.instance_id = r.instance_id AND m.room_key = r.key"
-        f" AND m.user_id = ?), {COLUMNS} FROM rooms r WHERE r.instance_id = ? AND r.id = ?",
-        (user_id, instance_id, room_id),
-    ).fetchone()
-    if row is None:
-        raise RoomlineError(ErrorReason.ERROR_REASON_ROOM_NOT_FOUND)
-    if not row[0]:
-        raise RoomlineError(ErrorReason.ERROR_REASON_NOT_A_MEMBER)
-    return RoomRow(*row[1:])
-
-
-def is_member(connection: sqlite3.Connection, instance_id: str, room_key: int, user_id: str) -> bool:
-    """Whether the user is a member of the room."""
-    return (
-        connection.execute(
-            "SELECT 1 FROM members WHERE instance_id = ? AND room_key = ? AND user_id = ?",
-            (instance_id, room_key, user_id),
-        ).fetchone()
-        is not None
-    )
-
-
-def require_member(connection: sqlite3.Connection, instance_id: str, room_key: int, user_id: str) -> None:
-    """Raises NOT_A_MEMBER if the user is none."""
-    if not is_member(connection, instance_id, room_key, user_id):
-        raise RoomlineError(ErrorReason.ERROR_REASON_NOT_A_MEMBER)
-
-
-def member_ids(connection: sqlite3.Connection, instance_id: str, room_key: int) -> list[str]:
-    """The members in the order of joining."""
-    rows = connection.execute(
-        "SELECT user_id FROM members WHERE instance_id = ? AND room_key = ? ORDER BY joined_position, ordinal",
-        (instance_id, room_key),
-    )
-    return [user_id for (user_id,) in rows]
-
-
 def with_members(connection: sqlite3.Connection, instance_id: str, row: RoomRow) -> Room:
     """The message of a row, with the room's members."""
     return to_room(row, member_ids(connection, instance_id, row.key))
-
-
-def add_members(
-    connection: sqlite3.Connection, instance_id: str, room_key: int, user_ids: list[str], position: int, now: int
-) -> None:
-    """Writes memberships of users who are no members yet."""
-    connection.executemany(
-        "INSERT INTO members (instance_id, room_key, user_id, joined_position, ordinal, joined_at)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        [(instance_id, room_key, user_id, position, index, now) for index, user_id in enumerate(user_ids)],
-    )
-    connection.execute(
-        "UPDATE rooms SET member_count = member_count + ? WHERE instance_id = ? AND key = ?",
-        (len(user_ids), instance_id, room_key),
-    )
 
 
 class SqliteRooms:
@@ -188,13 +138,9 @@ class SqliteRooms:
                 now,
                 now,
                 None,
+                RoomKind.ROOM_KIND_UNSPECIFIED,
             )
-            _insert(connection, caller.instance_id, row)
-            add_members(connection, caller.instance_id, row.key, members, numbers.position, now)
-            room = to_room(row, members)
-            event = Event(room_created=RoomCreated(room=room))
-            sqlite_log.append(connection, caller.instance_id, numbers.position, event, now)
-            return CreateRoomResponse(room=room)
+            return CreateRoomResponse(room=create_room(connection, caller.instance_id, row, members, numbers.position))
 
         return await self._database.write(
             remembered(request_key(caller, request), CreateRoomResponse, self._clock, work)
@@ -243,22 +189,18 @@ class SqliteRooms:
             remembered(request_key(caller, request), UpdateRoomResponse, self._clock, work)
         )
 
-    async def delete(self, caller: Caller, request: DeleteRoomRequest) -> DeleteRoomResponse:
+    async def delete(self, caller: Caller, request: DeleteRoomRequest) -> Owner | None:
         """See `RoomStore`."""
+        released: Owner | None = None
 
         def work(connection: sqlite3.Connection) -> DeleteRoomResponse:
-            instance_id = caller.instance_id
-            row = find(connection, instance_id, request.room_id)
-            members = member_ids(connection, instance_id, row.key)
-            sqlite_purges.remove_room(connection, instance_id, row.id, row.key)
-            position = sqlite_log.draw(connection, instance_id).position
-            deleted = RoomDeleted(room_id=row.id, room_uid=row.uid, member_user_ids=members)
-            sqlite_log.append(connection, instance_id, position, Event(room_deleted=deleted), self._clock())
+            nonlocal released
+            row = find(connection, caller.instance_id, request.room_id)
+            released = delete_room(connection, caller.instance_id, row, self._clock())
             return DeleteRoomResponse()
 
-        return await self._database.write(
-            remembered(request_key(caller, request), DeleteRoomResponse, self._clock, work)
-        )
+        await self._database.write(remembered(request_key(caller, request), DeleteRoomResponse, self._clock, work))
+        return released
 
 
 def _as_seen(connection: sqlite3.Connection, caller: Caller, row: RoomRow) -> Room:
@@ -277,13 +219,32 @@ def _taken(connection: sqlite3.Connection, instance_id: str, room_id: str) -> bo
     return True
 
 
-def _insert(connection: sqlite3.Connection, instance_id: str, row: RoomRow) -> None:
+def create_room(
+    connection: sqlite3.Connection, instance_id: str, row: RoomRow, members: list[str], position: int
+) -> Room:
+    """Writes a room, its members and the event."""
     connection.execute(
         "INSERT INTO rooms (instance_id, key, id, uid, name, created_by_id, private, custom_data,"
-        " push_notification_title_override, created_at, updated_at, last_message_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " push_notification_title_override, created_at, updated_at, last_message_at, kind)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (instance_id, *row),
     )
+    add_members(connection, instance_id, row.key, members, position, row.created_at)
+    room = to_room(row, members)
+    sqlite_log.append(connection, instance_id, position, Event(room_created=RoomCreated(room=room)), row.created_at)
+    return room
+
+
+def delete_room(connection: sqlite3.Connection, instance_id: str, row: RoomRow, now: int) -> Owner:
+    """Removes a room, releases its attachments and writes the event; returns what has to be told of the release."""
+    members = member_ids(connection, instance_id, row.key)
+    sqlite_purges.remove_room(connection, instance_id, row.id, row.key)
+    released = Owner(instance_id, row.uid)
+    sqlite_releases.add_room(connection, released)
+    position = sqlite_log.draw(connection, instance_id).position
+    deleted = RoomDeleted(room_id=row.id, room_uid=row.uid, member_user_ids=members)
+    sqlite_log.append(connection, instance_id, position, Event(room_deleted=deleted), now)
+    return released
 
 
 def _changed(row: RoomRow, room: Room, paths: frozenset[str]) -> RoomRow:

@@ -5,20 +5,23 @@ method is one transaction: the change, its event with the next position (roles h
 under the request id. What it returns is on disk. A repeated request gets its first answer, whatever has happened since.
 """
 
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
 from roomline.v1.access_service_pb2 import (
     AssignRoleRequest,
     AssignRoleResponse,
+    CheckRequest,
+    CheckResponse,
     UnassignRoleRequest,
     UnassignRoleResponse,
 )
+from roomline.v1.attachment_pb2 import AttachmentUse
 from roomline.v1.cursor_pb2 import Cursor
 from roomline.v1.message_pb2 import Message
 from roomline.v1.message_service_pb2 import (
     DeleteMessageRequest,
-    DeleteMessageResponse,
     EditMessageRequest,
     ListMessagesRequest,
     SendMessageRequest,
@@ -31,7 +34,6 @@ from roomline.v1.room_service_pb2 import (
     CreateRoomRequest,
     CreateRoomResponse,
     DeleteRoomRequest,
-    DeleteRoomResponse,
     JoinRoomRequest,
     JoinRoomResponse,
     LeaveRoomRequest,
@@ -45,6 +47,52 @@ from roomline.v1.room_service_pb2 import (
 from services.common.call import Caller
 
 M = TypeVar("M", bound=ProtoMessage)
+
+PAGE_BYTES = 8 * 1024 * 1024
+"""How much a page of messages has at most, unless a single one has more."""
+
+
+class Owner(NamedTuple):
+    """A message or a room that had attachments, by its `uid`."""
+
+    instance_id: str
+    uid: str
+
+
+class Claim(NamedTuple):
+    """What the attachments of a message were claimed for, before it is stored (ADR 5)."""
+
+    message_uid: str
+    room_uid: str
+    claimed_at: int
+    """When the media service was asked, in the store's clock."""
+    version: int = 0
+    """`Editable.version`, of an edit."""
+
+
+class ClaimOutdatedError(Exception):
+    """What the attachments were claimed for has changed since. Nothing was written; look again, and claim again."""
+
+
+class Editable(NamedTuple):
+    """A message that is about to be edited."""
+
+    owner: Owner
+    sender: str
+    room_uid: str
+    version: int
+    """Rises with every edit."""
+    attachment_ids: frozenset[str]
+    releasing: bool
+    """The media service does not know yet of attachments that the message has let go."""
+
+
+class Edited(NamedTuple):
+    """An edited message, without `custom_data` and `reply_to`, which an edit does not touch."""
+
+    message: Message
+    released: Owner | None
+    """Set if attachments were let go."""
 
 
 class RoomStore(Protocol):
@@ -68,12 +116,15 @@ class RoomStore(Protocol):
     async def update(self, caller: Caller, request: UpdateRoomRequest, paths: frozenset[str]) -> UpdateRoomResponse:
         """Changes the named fields; no fields, no event. Raises ROOM_NOT_FOUND."""
 
-    async def delete(self, caller: Caller, request: DeleteRoomRequest) -> DeleteRoomResponse:
-        """Deletes the room with all that is in it; its id is free at once. Raises ROOM_NOT_FOUND."""
+    async def delete(self, caller: Caller, request: DeleteRoomRequest) -> Owner | None:
+        """Deletes the room with all that is in it; its id is free at once. Raises ROOM_NOT_FOUND.
+
+        Releases the attachments of the room, which it returns; repeated, nothing is left to release.
+        """
 
 
 class MemberStore(Protocol):
-    """Members of rooms. Changes that change nothing write no event."""
+    """Members of rooms. Changes that change nothing write no event; others of a direct room are ROOM_MEMBERS_FIXED."""
 
     async def join(self, caller: Caller, request: JoinRoomRequest, asked_at: int) -> JoinRoomResponse:
         """Adds the user. Raises ROOM_NOT_FOUND, ROOM_PRIVATE (users only), QUOTA_EXCEEDED, USERS_NOT_FOUND (purged)."""
@@ -91,43 +142,95 @@ class MemberStore(Protocol):
         """Whether the user is a member. Raises ROOM_NOT_FOUND."""
 
     async def user_rooms(self, instance_id: str, user_id: str, *, with_last_messages: bool) -> list[UserRoom]:
-        """The user's rooms with members and unread counts, by creation time, then id."""
+        """The user's rooms as it sees them, with members, by creation time, then id."""
 
     async def joinable(self, instance_id: str, user_id: str) -> list[Room]:
         """Public rooms that the user is not in, with members, by creation time, then id."""
 
 
 class MessageStore(Protocol):
-    """Messages. Ids rise over the whole instance and are never used twice."""
+    """Messages. Ids rise over the whole instance and are never used twice.
 
-    async def append(self, caller: Caller, sender: str, request: SendMessageRequest) -> Message:
+    A message that has expired is there for nobody. One that a user has hidden is not there when the user reads.
+    """
+
+    async def append(
+        self, caller: Caller, sender: str, request: SendMessageRequest, claim: Claim | None = None
+    ) -> Message:
         """Stores a message, exactly once per request id.
 
         Permission, membership, request id, position, message and event are one transaction. Raises
-        PERMISSION_MISSING, ROOM_NOT_FOUND, NOT_A_MEMBER, REQUEST_ID_REUSED, FIELD_INVALID (`reply_to`).
+        PERMISSION_MISSING, ROOM_NOT_FOUND, NOT_A_MEMBER, REQUEST_ID_REUSED, FIELD_INVALID (`reply_to`, `expires_at`).
+
+        A message with attachments needs their claim, and gets its uid. Raises SERVICE_UNAVAILABLE if the claim may end
+        before the message is stored, and ClaimOutdatedError if the room is another one or the uid is taken.
         """
 
-    async def get(self, caller: Caller, room_id: str, message_id: int) -> Message:
-        """A live message. Raises MESSAGE_NOT_FOUND, also for an unknown room, and NOT_A_MEMBER."""
+    async def get(self, caller: Caller, room_id: str, message_id: int, uid: str = "") -> Message:
+        """A live message of the room, by its uid if one is given.
 
-    async def page(self, caller: Caller, request: ListMessagesRequest, size: int) -> list[Message]:
-        """Live messages within the bounds and in the order of the request. Raises ROOM_NOT_FOUND, NOT_A_MEMBER."""
-
-    async def edit(self, caller: Caller, request: EditMessageRequest) -> Message:
-        """Replaces the parts; returns the message without `custom_data` and `reply_to`, which an edit does not touch.
-
-        Raises ROOM_NOT_FOUND, MESSAGE_NOT_FOUND; for users NOT_A_MEMBER, PERMISSION_MISSING.
+        Raises MESSAGE_NOT_FOUND, also for an unknown room, and NOT_A_MEMBER.
         """
 
-    async def delete(self, caller: Caller, request: DeleteMessageRequest) -> DeleteMessageResponse:
-        """Wipes the content and leaves a tombstone. Raises as `edit`. An empty room id means any room."""
+    async def page(
+        self, caller: Caller, request: ListMessagesRequest, size: int, max_bytes: int = PAGE_BYTES
+    ) -> list[Message]:
+        """Live messages within the bounds and in the order of the request, and tombstones if it asks for them.
+
+        As many as the size says, or until there is more content than the bytes. Raises ROOM_NOT_FOUND, NOT_A_MEMBER.
+        """
+
+    async def edit(self, caller: Caller, request: EditMessageRequest, claim: Claim | None = None) -> Edited:
+        """Replaces the parts, and releases the attachments that are no longer among them.
+
+        Raises ROOM_NOT_FOUND, MESSAGE_NOT_FOUND; for users NOT_A_MEMBER, PERMISSION_MISSING. Named by its uid, an own
+        message needs no permission, and every other one is MESSAGE_NOT_FOUND. Parts with attachments need their claim:
+        raises SERVICE_UNAVAILABLE as `append`, ClaimOutdatedError if the message was edited since.
+        """
+
+    async def delete(self, caller: Caller, request: DeleteMessageRequest) -> Owner | None:
+        """Wipes the content and leaves a tombstone. Raises as `edit`. An empty room id means any room.
+
+        Releases the message's attachments; returns it if there were any.
+        """
+
+
+class AttachmentStore(Protocol):
+    """What has to be known of messages with attachments, before they are written and after."""
+
+    async def room_to_send_to(self, caller: Caller, sender: str, request: SendMessageRequest) -> str:
+        """The room's uid. Raises what `MessageStore.append` would raise."""
+
+    async def editable(self, caller: Caller, request: EditMessageRequest) -> Editable:
+        """The message as it is. Raises what `MessageStore.edit` would raise."""
+
+    async def live_uses(self, instance_id: str, uses: Sequence[AttachmentUse], user_id: str) -> list[AttachmentUse]:
+        """Those whose attachment is part of a live message, which the user, if one is named, can read."""
+
+
+class ReleaseStore(Protocol):
+    """Attachments that messages have let go, until the media service has been told. Of a room the id is empty."""
+
+    async def owners(self, after: Owner, size: int) -> list[Owner]:
+        """Messages and rooms with something to tell, in their order."""
+
+    async def of(self, owner: Owner) -> list[str]:
+        """The attachments to tell of."""
+
+    async def finished(self, owner: Owner, attachment_ids: list[str]) -> None:
+        """Forgets what has been told."""
 
 
 class CursorStore(Protocol):
     """Read cursors. Private rooms show theirs to members only: NOT_A_MEMBER."""
 
-    async def set(self, caller: Caller, user_id: str, room_id: str, position: int, asked_at: int) -> Cursor:
-        """Sets the cursor; the last write wins. Raises ROOM_NOT_FOUND, NOT_A_MEMBER, USERS_NOT_FOUND (purged)."""
+    async def set(
+        self, caller: Caller, user_id: str, room_id: str, position: int, asked_at: int, message_uid: str = ""
+    ) -> Cursor:
+        """Sets the cursor, to that message or tombstone if one is given; the last write wins.
+
+        Raises ROOM_NOT_FOUND, NOT_A_MEMBER, USERS_NOT_FOUND (purged), MESSAGE_NOT_FOUND.
+        """
 
     async def get(self, caller: Caller, user_id: str, room_id: str) -> Cursor | None:
         """The cursor, if set. Raises ROOM_NOT_FOUND, NOT_A_MEMBER."""
@@ -151,6 +254,9 @@ class AccessStore(Protocol):
 
     async def permits(self, instance_id: str, user_id: str, permission: str, room_id: str) -> bool:
         """Whether the user's global role, or its role in the room (empty: none), has the permission."""
+
+    async def check(self, instance_id: str, request: CheckRequest) -> CheckResponse:
+        """The same, with the room and what the user is in it, from one moment. An empty user id stands for a server."""
 
     async def assign(self, caller: Caller, request: AssignRoleRequest, asked_at: int) -> AssignRoleResponse:
         """Gives the role, in place of the earlier one.

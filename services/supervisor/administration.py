@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
+
+from roomline.v1.instance_pb2 import Instance, InstanceLimits
 
 from services.common.settings import Settings
 from services.common.telemetry import configure_logging
-from services.supervisor.command_error import CommandError
+from services.supervisor.command_error import CommandError, UsageError
 from services.supervisor.data_folder import POLL_SECONDS, DataFolder, DataFolderBusyError
 from services.supervisor.deployment import Run, Secrets
+from services.supervisor.doors import leave_to_operator
 from services.supervisor.identity import Identity, instance_id_of
 from services.supervisor.instances import Instances, connected
 from services.supervisor.private_file import read_private_file
-from services.user.offline import open_instances
 
 T = TypeVar("T")
 
@@ -47,6 +49,34 @@ def rotate_key(settings: Settings, instance: str, grace_seconds: int) -> str:
     return key
 
 
+def update_instance(
+    settings: Settings, instance: str, flags: Mapping[str, bool | None], limits: Sequence[str]
+) -> Instance:
+    """Changes the flags that are not None, and limits such as `message_parts=5`. The answer is the instance.
+
+    Raises UsageError for a limit that does not exist. From now on development mode leaves these flags alone.
+    """
+    changed = Instance(id=instance_id_of(instance))
+    paths = []
+    for name, on in flags.items():
+        if on is not None:
+            setattr(changed.flags, name, on)
+            paths.append(f"flags.{name}")
+    for text in limits:
+        name, _, number = text.partition("=")
+        try:
+            setattr(changed.limits, name, int(number))
+        except (AttributeError, ValueError) as error:
+            known = ", ".join(InstanceLimits.DESCRIPTOR.fields_by_name)
+            raise UsageError(f"--limit takes NAME=NUMBER, where NAME is one of {known}") from error
+        paths.append(f"limits.{name}")
+    if not paths:
+        raise UsageError("name a switch or a limit to change")
+    updated = administer(settings, lambda instances: instances.update(changed, paths))
+    leave_to_operator(DataFolder(settings.data_dir), changed.id, {path.removeprefix("flags.") for path in paths})
+    return updated
+
+
 @contextlib.asynccontextmanager
 async def _instances(settings: Settings) -> AsyncIterator[Instances]:
     folder = DataFolder(settings.data_dir)
@@ -65,6 +95,9 @@ async def _instances(settings: Settings) -> AsyncIterator[Instances]:
                 if time.monotonic() > deadline:
                     raise
             else:
+                # Imported only here: it brings a whole user service with it.
+                from services.user.offline import open_instances  # noqa: PLC0415
+
                 try:
                     stub, tokens = await stack.enter_async_context(open_instances(settings))
                 except RuntimeError as error:

@@ -19,8 +19,6 @@ FIRST_DELAY_SECONDS = 0.1
 LAST_DELAY_SECONDS = 5.0
 STEADY_SECONDS = 10.0
 """A child that ran this long is restarted without delay for its earlier failures."""
-GRACE_MARGIN_SECONDS = 2.0
-"""What a child gets beyond its own grace time before it is killed."""
 TAIL_LINES = 20
 LOG_CHUNK_BYTES = 65536
 LOG_END_SECONDS = 1.0

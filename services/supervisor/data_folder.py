@@ -51,6 +51,11 @@ class DataFolder:
     def _dev_file(self) -> Path:
         return self.path / "dev.json"
 
+    @property
+    def doors_file(self) -> Path:
+        """Which switches development mode has turned on."""
+        return self.path / "doors.json"
+
     @contextlib.contextmanager
     def lock(self, drain_seconds: float = DRAIN_SECONDS) -> Iterator[int]:
         """Keeps other commands off the folder; gives the lock's file descriptor.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from services.common.ids import secret
 from services.common.settings import Settings
-from services.supervisor.child import GRACE_MARGIN_SECONDS, Program
+from services.supervisor.child import Program
 from services.supervisor.command_error import UsageError
 from services.supervisor.data_folder import DataFolder
 from services.supervisor.ports import Reservation, is_loopback, reserve, resolve
@@ -98,6 +98,7 @@ def programs(
         "ROOMLINE_SERVICE_SECRET": secrets.service,
         "ROOMLINE_PORTS_RESERVED": "true",
         "ROOMLINE_LOG_FORMAT": settings.log_format,
+        "ROOMLINE_CHAT_API_INSTANCE": settings.chat_api_instance,
     }
     for name, reservation in listeners.services.items():
         common[f"ROOMLINE_{name.upper()}_ADDRESS"] = reservation.bind_address
@@ -107,13 +108,11 @@ def programs(
             "ROOMLINE_TLS_CERTIFICATE": str(certificate.certificate),
             "ROOMLINE_TLS_KEY": str(certificate.key),
         }
-    end_seconds = str(settings.shutdown_grace_seconds + GRACE_MARGIN_SECONDS)
     own = {"user": {"ROOMLINE_OPERATOR_SECRET": secrets.operator}}
 
     def program(name: str, module: str) -> Program:
         # -P: a folder called `services` or `gateway` where the command was given must not stand in for ours.
-        command = (sys.executable, "-P", "-m", "services.supervisor.launch", module, end_seconds)
-        return Program(name, command, {**inherited, **common, **own.get(name, {})})
+        return Program(name, (sys.executable, "-P", "-m", module), {**inherited, **common, **own.get(name, {})})
 
     return [[program(name, f"services.{name}") for name in SERVICES], [program(GATEWAY, "gateway")]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import grpc
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 CALL_SECONDS = 10.0
 PAGE_SIZE = 100
-
-DEV_FLAGS = InstanceFlags(test_token_provider=True, allow_reset=True)
-NO_FLAGS = InstanceFlags()
 
 
 class Instances:
@@ -72,33 +69,37 @@ class Instances:
             )
         return f"{rotated.key.id}:{rotated.key.secret}"
 
-    async def set_flags(self, instance_id: str, flags: InstanceFlags) -> None:
-        """Replaces the switches of an instance."""
-        request = pb.UpdateInstanceRequest(
-            instance=Instance(id=instance_id, flags=flags), update_mask=FieldMask(paths=["flags"])
-        )
+    async def get(self, instance_id: str) -> Instance:
+        """One instance. Raises InstanceNotFoundError."""
         with _refusals():
-            await self._stub.UpdateInstance(request, metadata=self._metadata(), timeout=CALL_SECONDS)
+            answer = await self._stub.GetInstance(
+                pb.GetInstanceRequest(instance_id=instance_id), metadata=self._metadata(), timeout=CALL_SECONDS
+            )
+        return answer.instance
 
-    async def drop_flags(self, instance_id: str) -> None:
-        """Turns all switches off, if the instance still exists."""
-        with contextlib.suppress(_NotFoundError):
-            await self.set_flags(instance_id, NO_FLAGS)
+    async def update(self, instance: Instance, paths: Iterable[str]) -> Instance:
+        """Changes what the paths name, such as `flags.allow_reset`. Raises InstanceNotFoundError."""
+        request = pb.UpdateInstanceRequest(instance=instance, update_mask=FieldMask(paths=paths))
+        with _refusals():
+            answer = await self._stub.UpdateInstance(request, metadata=self._metadata(), timeout=CALL_SECONDS)
+        return answer.instance
 
-    async def take(
-        self, identity: Identity, flags: InstanceFlags, service_secret: str, *, replace_key: bool = False
-    ) -> Identity:
-        """Makes sure that the instance exists with this key and these flags.
+    async def set_flags(self, instance_id: str, flags: Mapping[str, bool]) -> None:
+        """Turns switches on and off, by name. Raises InstanceNotFoundError."""
+        instance = Instance(id=instance_id, flags=InstanceFlags(**flags))
+        await self.update(instance, [f"flags.{name}" for name in sorted(flags)])
+
+    async def take(self, identity: Identity, service_secret: str, *, replace_key: bool = False) -> Identity:
+        """Makes sure that the instance exists with this key.
 
         A key that was ended is refused, or replaced by a new one if `replace_key`: the answer has the key in force.
         """
-        instance = Instance(id=identity.instance_id, cluster=identity.cluster, flags=flags)
+        instance = Instance(id=identity.instance_id, cluster=identity.cluster)
         key = InstanceKey(id=identity.key_id, secret=identity.secret)
         known = await self._keys(identity.instance_id, service_secret)
         if known is None:
             await self.create(instance, key)
             return identity
-        await self.set_flags(identity.instance_id, flags)
         if known.get(key.id) == key.secret:
             return identity
         if replace_key:
@@ -117,7 +118,7 @@ class Instances:
                     metadata=tokens.metadata(instance_id),
                     timeout=CALL_SECONDS,
                 )
-        except _NotFoundError:
+        except InstanceNotFoundError:
             return None
         now = time.time() * MICROSECONDS
         return {
@@ -144,8 +145,8 @@ async def connected(address: str, operator_secret: str) -> AsyncIterator[Instanc
         yield Instances(InstanceServiceStub(channel), ServiceTokens(OPERATOR_ISSUER, operator_secret, "operator"))
 
 
-class _NotFoundError(CommandError):
-    pass
+class InstanceNotFoundError(CommandError):
+    """There is no such instance."""
 
 
 @contextlib.contextmanager
@@ -154,7 +155,7 @@ def _refusals() -> Iterator[None]:
         yield
     except grpc.aio.AioRpcError as error:
         failure = failure_of(error)
-        kind = _NotFoundError if failure.reason == ErrorReason.ERROR_REASON_INSTANCE_NOT_FOUND else CommandError
+        kind = InstanceNotFoundError if failure.reason == ErrorReason.ERROR_REASON_INSTANCE_NOT_FOUND else CommandError
         if failure.reason:
             raise kind(failure.message) from error
         raise CommandError(f"the user service does not answer: {failure.code.name.lower()}") from error

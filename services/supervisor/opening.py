@@ -13,8 +13,9 @@ from rich.console import Console
 from services.supervisor.announcement import announce
 from services.supervisor.data_folder import DataFolder
 from services.supervisor.deployment import GATEWAY, SERVICES, Listeners, Run, Secrets
+from services.supervisor.doors import close_doors, open_doors
 from services.supervisor.identity import Identity
-from services.supervisor.instances import DEV_FLAGS, NO_FLAGS, connected
+from services.supervisor.instances import connected
 from services.supervisor.private_file import write_private_file
 from services.supervisor.readiness import Probe, grpc_probe, http_probe, wait_as_long_as_it_takes, wait_until_ready
 from services.supervisor.supervisor import Supervisor
@@ -76,20 +77,18 @@ class Opening:
         """Brings the instance of this start about; whether there is any instance afterwards."""
         await self._ready(supervisor, "user")
         async with connected(self._listeners.services["user"].address, self._secrets.operator) as instances:
-            previous = self._folder.dev_identity()
             current = self._dev or self._taken
             if current is not None:
-                flags = DEV_FLAGS if self._dev else NO_FLAGS
-                current = await instances.take(current, flags, self._secrets.service, replace_key=self._taken is None)
+                current = await instances.take(current, self._secrets.service, replace_key=self._taken is None)
                 self._described = dataclasses.replace(
                     self._described, instance_locator=current.locator, key=current.key
                 )
-                if self._dev is not None:
-                    self._dev = current
-                    self._folder.remember_dev_identity(current)
-            if previous is not None and (current is None or previous.instance_id != current.instance_id):
-                # The open doors of development mode do not outlast it.
-                await instances.drop_flags(previous.instance_id)
+            if current is not None and self._dev is not None:
+                await open_doors(self._folder, instances, current.instance_id)
+                self._dev = current
+                self._folder.remember_dev_identity(current)
+            else:
+                await close_doors(self._folder, instances)
             return current is not None or bool(await instances.all())
 
     def _write_ready_file(self, supervisor: Supervisor) -> None:

@@ -7,8 +7,8 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
-from services.common.process import PARENT_PIPE_VARIABLE
-from services.supervisor.child import GRACE_MARGIN_SECONDS, Child, Program
+from services.common.parent import GRACE_MARGIN_SECONDS, PARENT_PIPE_VARIABLE
+from services.supervisor.child import Child, Program
 
 
 class Supervisor:

@@ -38,6 +38,8 @@ def up(settings: Settings, options: Options) -> int:
             f"--dev lets everybody in who reaches the server, so it does not listen at {settings.host}: "
             "use a loopback address, or start without --dev"
         )
+    if options.ready_file is not None and not os.access(options.ready_file.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"--ready-file cannot be written: {options.ready_file.parent} is no folder, or not ours")
     os.umask(0o077)  # for the children as well: databases and files are nobody else's business
     settings = settings.model_copy(update=_log_settings(settings, options))
     configure_logging(settings, "supervisor")
@@ -49,6 +51,8 @@ def up(settings: Settings, options: Options) -> int:
                 _remove(stale)
                 stack.callback(_remove, stale)
         dev = (options.taken or folder.dev_identity() or Identity.make()) if options.dev else None
+        if dev is not None and not settings.chat_api_instance:
+            settings = settings.model_copy(update={"chat_api_instance": dev.instance_id})
         certificate = _certificate(settings, folder, dev)
         tls_port = settings.tls_port if certificate else None
         listeners = Listeners.reserve(stack, settings.host, settings.port, tls_port, options.grpc_port)

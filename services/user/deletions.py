@@ -7,8 +7,7 @@ in between, or a service that is away, only delays it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -18,6 +17,7 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.media_service_pb2 import PurgeMediaRequest
 from roomline.v1.room_service_pb2 import PurgeInstanceRequest, PurgeUserRequest
 
+from services.common.backoff import Backoff
 from services.common.errors import RoomlineError, reraise
 from services.common.tokens import ServiceTokens
 from services.user.store import Deletion, DeletionKind, DeletionStore
@@ -35,15 +35,19 @@ PURGE_INSTANCE_SECONDS = 60
 class Purges:
     """Has the other services remove what they keep of users and instances."""
 
-    def __init__(self, rooms: RoomServiceAsyncStub, media: MediaServiceAsyncStub | None, tokens: ServiceTokens) -> None:
+    def __init__(self, rooms: RoomServiceAsyncStub, media: MediaServiceAsyncStub, tokens: ServiceTokens) -> None:
         self._rooms = rooms
         self._media = media
         self._tokens = tokens
 
     async def user(self, instance_id: str, user_id: str) -> None:
-        """Removes memberships, cursors and role assignments. Raises RoomlineError, such as SERVICE_UNAVAILABLE."""
+        """Removes memberships, cursors and role assignments, and uploads that no message uses.
+
+        Raises RoomlineError, such as SERVICE_UNAVAILABLE.
+        """
         request, metadata = PurgeUserRequest(user_id=user_id), self._tokens.metadata(instance_id)
         await _answer(self._rooms.PurgeUser(request, metadata=metadata, timeout=PURGE_USER_SECONDS))
+        await self._purge_media(instance_id, user_id, PURGE_USER_SECONDS)
 
     async def instance(self, instance_id: str) -> None:
         """Removes rooms, messages, roles and media. Raises RoomlineError, such as SERVICE_UNAVAILABLE."""
@@ -51,16 +55,11 @@ class Purges:
         await _answer(
             self._rooms.PurgeInstance(PurgeInstanceRequest(), metadata=metadata, timeout=PURGE_INSTANCE_SECONDS)
         )
-        if self._media is None:
-            return
-        try:
-            await _answer(
-                self._media.PurgeMedia(PurgeMediaRequest(), metadata=metadata, timeout=PURGE_INSTANCE_SECONDS)
-            )
-        except RoomlineError as error:
-            # A media service that does not serve this keeps nothing yet.
-            if error.reason != ErrorReason.ERROR_REASON_METHOD_NOT_SERVED:
-                raise
+        await self._purge_media(instance_id, "", PURGE_INSTANCE_SECONDS)
+
+    async def _purge_media(self, instance_id: str, user_id: str, seconds: float) -> None:
+        request, metadata = PurgeMediaRequest(user_id=user_id), self._tokens.metadata(instance_id)
+        await _answer(self._media.PurgeMedia(request, metadata=metadata, timeout=seconds))
 
 
 async def _answer(call: Awaitable[object]) -> None:
@@ -70,21 +69,24 @@ async def _answer(call: Awaitable[object]) -> None:
         raise reraise(error) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """How long the background worker pauses after a failure; the pause doubles. In seconds."""
-
-    first: float = 0.5
-    longest: float = 15.0
+async def _nothing() -> None:
+    pass
 
 
 class Deletions:
-    """Finishes deletions, at once or later."""
+    """Finishes deletions, at once or later. `wiped` is called when users of an instance are gone all at once."""
 
-    def __init__(self, store: DeletionStore, purges: Purges, backoff: Backoff) -> None:
+    def __init__(
+        self,
+        store: DeletionStore,
+        purges: Purges,
+        backoff: Backoff,
+        wiped: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
         self._store = store
         self._purges = purges
         self._backoff = backoff
+        self._wiped = wiped
         self._left = asyncio.Event()
         # A lock lives as long as somebody holds or awaits it.
         self._locks: WeakValueDictionary[Deletion, asyncio.Lock] = WeakValueDictionary()
@@ -125,7 +127,10 @@ class Deletions:
     async def clear(self, instance_id: str) -> None:
         """Removes everything in an instance, here and elsewhere. Raises RoomlineError if that fails."""
         # Users first: who is asked about them from now on says no, and what was asked before is refused by the purge.
-        await self._store.wipe(instance_id)
+        try:
+            await self._store.wipe(instance_id)
+        finally:
+            await self._wiped()
         await self._purges.instance(instance_id)
         await self._store.drop_user_deletions(instance_id)
         # A purge still on its way would hit users that are created next.

@@ -1,6 +1,6 @@
 """Serves `InstanceService`: instances, their keys, flags and limits (spec §12.6)."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from roomline.v1 import instance_service_pb2_grpc
 from roomline.v1.error_reason_pb2 import ErrorReason
@@ -16,7 +16,6 @@ from roomline.v1.instance_service_pb2 import (
     GetCredentialsResponse,
     GetInstanceRequest,
     GetInstanceResponse,
-    InstanceCredentials,
     IssueTestTokenRequest,
     IssueTestTokenResponse,
     ListInstancesRequest,
@@ -58,7 +57,10 @@ UPDATABLE = frozenset(
 
 
 class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
-    """Serves `InstanceService`. `cluster` goes into the locators of new instances."""
+    """Serves `InstanceService`. `cluster` goes into the locators of new instances that name none.
+
+    `prepare` completes the credentials of an instance that was just made, before anybody learns of them.
+    """
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
         cluster: str,
         clock: Clock,
         new_id: Callable[[], str],
+        prepare: Callable[[str], Awaitable[None]],
         new_secret: Callable[[], str] = secret,
     ) -> None:
         self._instances = instances
@@ -77,22 +80,26 @@ class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
         self._cluster = cluster
         self._clock = clock
         self._new_id = new_id
+        self._prepare = prepare
         self._new_secret = new_secret
 
     async def CreateInstance(self, request: CreateInstanceRequest, context: Context) -> CreateInstanceResponse:
         instance = Instance(
             id=request.instance.id or self._new_id(),
-            cluster=self._cluster,
+            cluster=request.instance.cluster or self._cluster,
             flags=request.instance.flags,
             limits=request.instance.limits,
         )
         key = self._complete(request.key)
         repeat = request_key(current_caller(), request)
 
+        async def store() -> CreateInstanceResponse:
+            response = await self._instances.create(instance, key, repeat)
+            await self._prepare(response.instance.id)
+            return response
+
         async def create() -> CreateInstanceResponse:
-            return await self._directory.after(
-                self._instances.create(instance, key, repeat), lambda response: response.instance.id
-            )
+            return await self._directory.after(store(), lambda response: response.instance.id)
 
         try:
             return await create()
@@ -184,7 +191,11 @@ class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
         return ResetInstanceResponse()
 
     async def GetCredentials(self, request: GetCredentialsRequest, context: Context) -> GetCredentialsResponse:
-        return GetCredentialsResponse(credentials=await self._credentials(request.instance_id))
+        credentials = await self._directory.get(request.instance_id)
+        if credentials is None:
+            raise _instance_not_found()
+        ended = self._directory.ended_sessions(request.instance_id)
+        return GetCredentialsResponse(credentials=credentials, ended_sessions=ended)
 
     async def WatchCredentials(
         self,
@@ -193,12 +204,6 @@ class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
     ) -> AsyncIterator[WatchCredentialsResponse]:
         async for news in self._directory.watch():
             yield news
-
-    async def _credentials(self, instance_id: str) -> InstanceCredentials:
-        credentials = await self._directory.get(instance_id)
-        if credentials is None:
-            raise _instance_not_found()
-        return credentials
 
     def _complete(self, key: InstanceKey) -> InstanceKey:
         """The key to store: what is not given is made."""

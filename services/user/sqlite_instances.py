@@ -22,6 +22,7 @@ from services.common.ids import MICROSECONDS, Clock
 from services.common.masks import merge
 from services.common.sqlite import Database
 from services.common.timestamps import to_proto
+from services.user.sqlite_account_keys import account_keys
 from services.user.sqlite_deletions import add_deletion, drop_user_deletions, refuse_pending
 from services.user.store import Deletion, DeletionKind
 
@@ -166,7 +167,11 @@ def _credentials(connection: sqlite3.Connection, instance_id: str) -> InstanceCr
     if row is None:
         return None
     keys = connection.execute(_SELECT_KEYS, (instance_id,))
-    return InstanceCredentials(instance=_instance(row), keys=[_key(key_row) for key_row in keys])
+    return InstanceCredentials(
+        instance=_instance(row),
+        keys=[_key(key_row) for key_row in keys],
+        account_keys=account_keys(connection, instance_id),
+    )
 
 
 def _add_key(connection: sqlite3.Connection, instance_id: str, key: InstanceKey, now: int) -> InstanceKey:

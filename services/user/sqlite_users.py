@@ -21,11 +21,13 @@ from services.common.ids import Clock
 from services.common.masks import merge
 from services.common.sqlite import Database
 from services.common.timestamps import to_proto
+from services.user.account_store import REGISTRATION_ACTOR
 from services.user.sqlite_deletions import add_deletion, refuse_pending
 from services.user.store import Age, Deletion, DeletionKind
 
 _COLUMNS = "id, uid, name, avatar_url, custom_data, created_at, updated_at"
 _SELECT_ONE = f"SELECT {_COLUMNS} FROM users WHERE instance_id = ? AND id = ?"
+_SELECT_EMAIL = "SELECT email_key FROM accounts WHERE instance_id = ? AND user_id = ?"
 _SELECT_PAGE = (
     f"SELECT {_COLUMNS}, sequence FROM users"
     " WHERE instance_id = ? AND (created_at, sequence) > (?, ?) ORDER BY created_at, sequence LIMIT ?"
@@ -44,7 +46,7 @@ class SqliteUsers:
         """See `UserStore`."""
 
         def work(connection: sqlite3.Connection) -> CreateUserResponse:
-            return CreateUserResponse(user=self._insert(connection, instance_id, [user])[0])
+            return CreateUserResponse(user=self._create(connection, instance_id, [user])[0])
 
         return await self._database.write(remembered(key, CreateUserResponse, self._clock, work))
 
@@ -54,7 +56,7 @@ class SqliteUsers:
         """See `UserStore`."""
 
         def work(connection: sqlite3.Connection) -> BatchCreateUsersResponse:
-            return BatchCreateUsersResponse(users=self._insert(connection, instance_id, users))
+            return BatchCreateUsersResponse(users=self._create(connection, instance_id, users))
 
         return await self._database.write(remembered(key, BatchCreateUsersResponse, self._clock, work))
 
@@ -108,28 +110,38 @@ class SqliteUsers:
         """See `UserStore`."""
 
         def work(connection: sqlite3.Connection) -> DeleteUserResponse:
+            account = connection.execute(_SELECT_EMAIL, (instance_id, user_id)).fetchone()
             found = connection.execute("DELETE FROM users WHERE instance_id = ? AND id = ?", (instance_id, user_id))
             if not found.rowcount:
                 raise RoomlineError(ErrorReason.ERROR_REASON_USER_NOT_FOUND)
-            connection.execute("DELETE FROM requests WHERE instance_id = ? AND actor = ?", (instance_id, user_id))
+            actors = [user_id, *([REGISTRATION_ACTOR + account[0]] if account else [])]
+            connection.executemany(
+                "DELETE FROM requests WHERE instance_id = ? AND actor = ?", [(instance_id, actor) for actor in actors]
+            )
             add_deletion(connection, Deletion(instance_id, DeletionKind.USER, user_id), self._clock())
             return DeleteUserResponse()
 
         return await self._database.write(remembered(key, DeleteUserResponse, self._clock, work))
 
-    def _insert(self, connection: sqlite3.Connection, instance_id: str, users: Sequence[NewUser]) -> Sequence[User]:
-        now = self._clock()
-        first = _draw_sequences(connection, instance_id, len(users))
-        for sequence, user in enumerate(users, first):
-            refuse_pending(connection, Deletion(instance_id, DeletionKind.USER, user.id))
-            inserted = connection.execute(
-                "INSERT INTO users (instance_id, id, uid, sequence, name, avatar_url, custom_data, created_at,"
-                " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, id) DO NOTHING",
-                (instance_id, user.id, self._new_id(), sequence, *_values(user), now, now),
-            )
-            if not inserted.rowcount:
-                raise RoomlineError(ErrorReason.ERROR_REASON_USER_ALREADY_EXISTS, id=user.id)
-        return [_user(connection.execute(_SELECT_ONE, (instance_id, user.id)).fetchone()) for user in users]
+    def _create(self, connection: sqlite3.Connection, instance_id: str, users: Sequence[NewUser]) -> list[User]:
+        return insert_users(connection, instance_id, [(user, self._new_id()) for user in users], self._clock())
+
+
+def insert_users(
+    connection: sqlite3.Connection, instance_id: str, users: Sequence[tuple[NewUser, str]], now: int
+) -> list[User]:
+    """Adds users, each with its `uid`, inside a transaction. Raises what `UserStore.create_all` raises."""
+    first = _draw_sequences(connection, instance_id, len(users))
+    for sequence, (user, uid) in enumerate(users, first):
+        refuse_pending(connection, Deletion(instance_id, DeletionKind.USER, user.id))
+        inserted = connection.execute(
+            "INSERT INTO users (instance_id, id, uid, sequence, name, avatar_url, custom_data, created_at,"
+            " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, id) DO NOTHING",
+            (instance_id, user.id, uid, sequence, *_values(user), now, now),
+        )
+        if not inserted.rowcount:
+            raise RoomlineError(ErrorReason.ERROR_REASON_USER_ALREADY_EXISTS, id=user.id)
+    return [_user(connection.execute(_SELECT_ONE, (instance_id, user.id)).fetchone()) for user, _ in users]
 
 
 def _draw_sequences(connection: sqlite3.Connection, instance_id: str, count: int) -> int:

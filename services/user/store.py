@@ -85,7 +85,10 @@ class UserStore(Protocol):
         """
 
     async def delete(self, instance_id: str, user_id: str, key: RequestKey | None) -> DeleteUserResponse:
-        """Removes the user and leaves its `Deletion`, in one transaction. Raises USER_NOT_FOUND."""
+        """Removes the user and leaves its `Deletion`, in one transaction. An account and its sessions end with it.
+
+        Raises USER_NOT_FOUND.
+        """
 
 
 class InstanceStore(Protocol):
@@ -129,7 +132,10 @@ class InstanceStore(Protocol):
         """
 
     async def credentials(self, instance_id: str) -> InstanceCredentials | None:
-        """Instance and keys, oldest first, with secrets, also those that have ended; None if there is no instance."""
+        """Instance and keys, oldest first, with secrets, also those that have ended; None if there is no instance.
+
+        Account keys come newest first; the rest of `InstanceCredentials` is not the store's.
+        """
 
     async def all_credentials(self) -> list[InstanceCredentials]:
         """`credentials` of every instance."""
@@ -148,7 +154,7 @@ class DeletionStore(Protocol):
         """Forgets it: from now on its id may be used again."""
 
     async def wipe(self, instance_id: str) -> None:
-        """Removes users and remembered requests of an instance, piece by piece."""
+        """Removes users, with accounts and sessions, and remembered requests of an instance, piece by piece."""
 
     async def drop_user_deletions(self, instance_id: str) -> None:
         """Forgets the pending deletions of an instance's users, because all of the instance is gone elsewhere too."""

@@ -33,6 +33,7 @@ from services.common.pagination import decode_page_token, encode_page_token, pag
 from services.common.rules import required
 from services.common.timestamps import from_proto
 from services.user.deletions import Deletions
+from services.user.directory import Directory
 from services.user.store import Age, Deletion, DeletionKind, UserStore
 
 DEFAULT_PAGE = 20
@@ -42,9 +43,10 @@ UPDATABLE = frozenset({"name", "avatar_url", "custom_data"})
 class UserServicer(user_service_pb2_grpc.UserServiceServicer):
     """Serves `UserService`."""
 
-    def __init__(self, users: UserStore, deletions: Deletions) -> None:
+    def __init__(self, users: UserStore, deletions: Deletions, directory: Directory) -> None:
         self._users = users
         self._deletions = deletions
+        self._directory = directory
 
     async def CreateUser(self, request: CreateUserRequest, context: Context) -> CreateUserResponse:
         caller = current_caller()
@@ -101,7 +103,8 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
 
     async def DeleteUser(self, request: DeleteUserRequest, context: Context) -> DeleteUserResponse:
         caller = current_caller()
-        response = await self._users.delete(caller.instance_id, request.id, request_key(caller, request))
+        deletion = self._users.delete(caller.instance_id, request.id, request_key(caller, request))
+        response = await self._directory.ending(deletion)
         await self._deletions.finish_soon(Deletion(caller.instance_id, DeletionKind.USER, request.id))
         return response
 

@@ -1,13 +1,23 @@
 """Runs the `roomline` command, and watches processes that are not our children."""
 
+import io
 import os
 import select
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
+import pytest
+
+from services.cli import main
+
+LOCATOR = "v1:us1:11111111-2222-3333-4444-555555555555"
+KEY = "key-id:secret/with=signs"
+"""An instance and a key as Chatkit gave them out."""
 END_SECONDS = 20.0
 
 
@@ -18,15 +28,29 @@ def command(*arguments: object) -> list[str]:
 
 def roomline(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end; `env` comes on top of ours, without the settings in it."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ROOMLINE_")}
     return subprocess.run(
         command(*arguments),
         capture_output=True,
         text=True,
-        env={**clean, **(env or {})},
+        env={**_clean_environment(), **(env or {})},
         timeout=60,
         check=False,
     )
+
+
+def roomline_here(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Does the same in this process, much faster: for commands that neither set up logs nor start anything."""
+    out, err = io.StringIO(), io.StringIO()
+    words = [*map(str, arguments)]
+    environment = patch.dict(os.environ, {**_clean_environment(), **(env or {})}, clear=True)
+    with environment, redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+        main(words)
+    code = int(end.value.code or 0)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
+def _clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("ROOMLINE_")}
 
 
 def wait_for_end(pid: int) -> None:

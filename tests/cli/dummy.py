@@ -1,6 +1,6 @@
 """A program to supervise: `python -m tests.cli.dummy FILE [crash|deaf|chatty]`.
 
-It adds its pid to FILE whenever it starts.
+It adds its pid to FILE whenever it starts. It imports little, so that it starts at once.
 """
 
 import os
@@ -9,7 +9,9 @@ import sys
 import threading
 from pathlib import Path
 
-from services.common.process import PARENT_PIPE_VARIABLE
+from services.common.parent import end_with_parent
+
+END_SECONDS = 30.0
 
 
 def main() -> None:
@@ -17,7 +19,7 @@ def main() -> None:
     file, mode = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "serve"
     stop = threading.Event()
     signal.signal(signal.SIGTERM, (lambda *_: None) if mode == "deaf" else (lambda *_: stop.set()))
-    threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
+    end_with_parent(stop.set, END_SECONDS)
     with Path(file).open("a") as pids:
         pids.write(f"{os.getpid()}\n")
     if mode == "crash":
@@ -31,11 +33,6 @@ def main() -> None:
         pass
     with Path(file).open("a") as pids:
         pids.write("stopped\n")
-
-
-def _watch_parent(stop: threading.Event) -> None:
-    os.read(int(os.environ[PARENT_PIPE_VARIABLE]), 1)
-    stop.set()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from services.supervisor.command_error import CommandError
 from services.supervisor.ports import reserve
 from services.supervisor.readiness import grpc_probe, http_probe, wait_until_ready
 from services.supervisor.supervisor import Supervisor
+from tests.cli.commands import wait_until
 from tests.cli.lone_supervisor import dummy
 
 
@@ -51,8 +52,10 @@ async def test_who_takes_too_long_is_named(tmp_path: Path) -> None:
     supervisor = Supervisor([[dummy("slow", tmp_path / "pids", "chatty")]], grace_seconds=5)
     supervisor.start()
     try:
-        with pytest.raises(CommandError, match="the slow process did not get ready within 2 seconds") as caught:
-            await wait_until_ready(supervisor.children["slow"], never, 2)
+        child = supervisor.children["slow"]
+        await asyncio.to_thread(wait_until, lambda: "to standard error" in child.tail)
+        with pytest.raises(CommandError, match="the slow process did not get ready within 0 seconds") as caught:
+            await wait_until_ready(child, never, 0.1)
         assert "to standard error" in caught.value.details
     finally:
         await supervisor.stop()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from services.supervisor import child as child_module
 from services.supervisor import supervisor as supervisor_module
 from services.supervisor.child import Program
 from services.supervisor.supervisor import Supervisor
@@ -47,14 +48,17 @@ async def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
         assert [await supervisor.started.get() for _ in range(2)] == ["one", "one"]
 
 
-async def test_a_child_that_keeps_dying_is_started_ever_more_slowly(tmp_path: Path) -> None:
+async def test_a_child_that_keeps_dying_is_started_ever_more_slowly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_module, "FIRST_DELAY_SECONDS", 0.05)
     loop = asyncio.get_running_loop()
     async with supervised([dummy("one", tmp_path / "one", "crash")]) as supervisor:
         starts = []
         for _ in range(5):
             await supervisor.started.get()
             starts.append(loop.time())
-        assert starts[4] - starts[3] >= 0.8  # 0.1, 0.2, 0.4, 0.8
+        assert starts[4] - starts[3] >= 0.4  # 0.05, 0.1, 0.2, 0.4
         child = supervisor.children["one"]
         assert child.failures == 4
         assert "no reason to live" in child.tail
@@ -89,9 +93,11 @@ async def test_a_child_that_ignores_the_end_is_killed(tmp_path: Path, monkeypatc
     assert not runs(int(pid))
 
 
-async def test_stop_ends_the_wait_for_a_restart(tmp_path: Path) -> None:
+async def test_stop_ends_the_wait_for_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for delay in ("FIRST_DELAY_SECONDS", "LAST_DELAY_SECONDS"):
+        monkeypatch.setattr(child_module, delay, 60.0)
     async with supervised([dummy("one", tmp_path / "one", "crash")]) as supervisor:
-        await asyncio.to_thread(wait_until, lambda: supervisor.children["one"].failures >= 3)
+        await asyncio.to_thread(wait_until, lambda: supervisor.children["one"].failures == 1)
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 5
 

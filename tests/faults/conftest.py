@@ -44,8 +44,8 @@ def server(cluster: Cluster) -> Actor:
 async def chatkit(cluster: Cluster) -> AsyncIterator[Chatkit]:
     """A gateway in front of the cluster."""
     settings = cluster.settings.model_copy(update={"port": 0})
-    health = Health({"user": cluster.user_channel, "message": cluster.message_channel})
-    gateway = Gateway(settings, build_app(settings, cluster.user_channel, cluster.message_channel, health))
+    channels = {"user": cluster.user_channel, "message": cluster.message_channel, "media": cluster.media_channel}
+    gateway = Gateway(settings, build_app(settings, **channels, health=Health(channels)))
     await gateway.start()
     yield Chatkit(cluster, gateway.port)
     await gateway.stop()

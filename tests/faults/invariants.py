@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from roomline.v1.event_pb2 import Event
+from roomline.v1.room_pb2 import RoomKind
 
+from services.message.sqlite_member_sets import digest
 from tests.faults.replay import Replay
 
 
@@ -40,7 +42,7 @@ def check_databases(folder: Path) -> None:
             assert rows(connection, "PRAGMA integrity_check") == ["ok"]
         check_messages(messages)
         existing = set(users.execute("SELECT instance_id, id FROM users"))
-        for table in ("members", "cursors", "role_assignments"):
+        for table in ("members", "cursors", "hidden", "role_assignments"):
             named = set(messages.execute(f"SELECT instance_id, user_id FROM {table}"))
             assert named <= existing, f"{table} of users that do not exist: {named - existing}"
 
@@ -49,6 +51,7 @@ def check_messages(connection: sqlite3.Connection) -> None:
     """Checks the message service's database."""
     _check_references(connection)
     _check_counters(connection)
+    _check_kinds(connection)
     for instance_id in rows(connection, "SELECT instance_id FROM logs"):
         _check_log(connection, instance_id)
 
@@ -62,7 +65,10 @@ def events(connection: sqlite3.Connection, instance_id: str) -> list[Event]:
 def _check_references(connection: sqlite3.Connection) -> None:
     known = "SELECT instance_id, key FROM rooms"
     remains = "SELECT instance_id, room_key FROM room_remains"
-    for table, rooms in (("members", known), ("cursors", known), ("messages", f"{known} UNION {remains}")):
+    for table, rooms in (
+        *(("members", known), ("cursors", known), ("messages", f"{known} UNION {remains}")),
+        ("hidden", f"{known} UNION {remains}"),
+    ):
         query = f"SELECT * FROM {table} WHERE (instance_id, room_key) NOT IN ({rooms})"
         assert rows(connection, query) == [], f"{table} without a room"
     roles = "SELECT * FROM role_assignments WHERE room_id != '' AND (instance_id, room_id) NOT IN"
@@ -80,6 +86,21 @@ def _check_counters(connection: sqlite3.Connection) -> None:
     )
     for room_id, *stored_and_true in counted:
         assert stored_and_true[:3] == stored_and_true[3:], f"counters of {room_id}"
+
+
+def _check_kinds(connection: sqlite3.Connection) -> None:
+    """What leads from a set of users to a room is what is in the room."""
+    found = rows(connection, "SELECT instance_id, key, kind, member_set FROM rooms")
+    pairs: Counter[tuple[str, ...]] = Counter()
+    for instance_id, key, kind, member_set in found:
+        members = rows(
+            connection, "SELECT user_id FROM members WHERE instance_id = ? AND room_key = ?", instance_id, key
+        )
+        direct = kind == RoomKind.ROOM_KIND_DIRECT
+        complete = kind != RoomKind.ROOM_KIND_UNSPECIFIED and not (direct and len(members) != 2)
+        assert member_set == (digest(members) if complete else None), f"the set of room {key}"
+        pairs[instance_id, *sorted(members)] += direct and complete
+    assert max(pairs.values(), default=0) <= 1, "a pair has two rooms"
 
 
 def _check_log(connection: sqlite3.Connection, instance_id: str) -> None:
@@ -115,6 +136,7 @@ def _state(connection: sqlite3.Connection, instance_id: str) -> dict[str, Any]:
         state[room_id] = {
             "members": sorted(rows(connection, f"SELECT user_id FROM members {of_room}", *place)),
             "messages": sorted(rows(connection, f"SELECT id FROM messages {of_room} AND unsent_at IS NULL", *place)),
+            "hidden": sorted(rows(connection, f"SELECT user_id, message_id FROM hidden {of_room}", *place)),
             "cursors": dict(connection.execute(f"SELECT user_id, position FROM cursors {of_room}", place)),
         }
     return state

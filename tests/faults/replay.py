@@ -11,6 +11,7 @@ class _Room:
     members: set[str]
     messages: set[int] = field(default_factory=set)
     cursors: dict[str, int] = field(default_factory=dict)
+    hidden: set[tuple[str, int]] = field(default_factory=set)
 
 
 class Replay:
@@ -46,6 +47,12 @@ class Replay:
                 self._rooms[message.room_id].messages.add(message.id)
             case "message_deleted":
                 self._rooms[event.message_deleted.room_id].messages.remove(event.message_deleted.message_id)
+            case "message_hidden":
+                hidden = event.message_hidden
+                room = self._rooms[hidden.room_id]
+                assert hidden.user_id in room.members
+                assert (hidden.user_id, hidden.message_id) not in room.hidden
+                room.hidden.add((hidden.user_id, hidden.message_id))
             case "cursor_set":
                 cursor = event.cursor_set.cursor
                 self._rooms[cursor.room_id].cursors[cursor.user_id] = cursor.position
@@ -56,14 +63,20 @@ class Replay:
                 for room in self._rooms.values():
                     room.members.discard(user_id)
                     room.cursors.pop(user_id, None)
+                    room.hidden = {mark for mark in room.hidden if mark[0] != user_id}
             case "room_updated" | "message_edited":
                 pass
             case unknown:
                 raise AssertionError(f"what is {unknown}?")
 
     def state(self) -> dict[str, Any]:
-        """Members, live messages and cursors, by room."""
+        """Members, live messages, what is hidden, and cursors, by room."""
         return {
-            room_id: {"members": sorted(room.members), "messages": sorted(room.messages), "cursors": room.cursors}
+            room_id: {
+                "members": sorted(room.members),
+                "messages": sorted(room.messages),
+                "hidden": sorted(room.hidden),
+                "cursors": room.cursors,
+            }
             for room_id, room in self._rooms.items()
         }

@@ -14,6 +14,7 @@ INSTANCE = "the-instance"
 PREFIX = f"/services/chatkit/v6/{INSTANCE}"
 TEXT_PREFIX = f"/services/chatkit/v2/{INSTANCE}"
 CURSORS_PREFIX = f"/services/chatkit_cursors/v2/{INSTANCE}"
+ROOTS = (b"/services", b"//services", b"/healthz", b"/nowhere", b"/attachments", b"/api", b"//api", b"/.well-known")
 PROVIDER_PREFIX = f"/services/chatkit_token_provider/v1/{INSTANCE}"
 
 
@@ -94,7 +95,7 @@ class Client:
     ) -> Reply:
         """`body` is bytes, or anything else as JSON; a target that begins with "/" and no service is below PREFIX."""
         raw_target = target if isinstance(target, bytes) else target.encode()
-        if not raw_target.startswith((b"/services", b"//services", b"/healthz", b"/nowhere")):
+        if not raw_target.startswith(ROOTS):
             raw_target = PREFIX.encode() + raw_target
         data = b"" if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
         every = {"Host": "localhost", "Content-Length": str(len(data)), **(headers or {})}

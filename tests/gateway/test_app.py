@@ -58,6 +58,7 @@ async def test_every_mistake_becomes_an_answer(app: App) -> None:
         "scheme": "http",
         "server": ("127.0.0.1", 80),
         "headers": [],
+        "state": {"streams": lambda: None},
     }
     start, body = await exchange(app, scope)
     assert start["status"] == 500

@@ -9,8 +9,9 @@ from google.protobuf.struct_pb2 import Struct, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.custom_data import MAX_DEPTH, MAX_INTEGER, fill_struct, from_struct, from_value
+from gateway.custom_data import MAX_BYTES, MAX_DEPTH, fill_struct, fill_value
 from services.common.errors import RoomlineError
+from services.common.structs import MAX_INTEGER, from_struct, from_value, has_more_json
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 # A double that is a whole number comes back as an integer, so beyond 2^53 it counts as one.
@@ -77,3 +78,38 @@ def test_what_would_change_or_break_is_refused(data: Any) -> None:
 
 def test_the_deepest_nesting_that_passes() -> None:
     assert from_struct(stored(nested(MAX_DEPTH))) == nested(MAX_DEPTH)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"a": "x" * MAX_BYTES},
+        {"a": [[]] * (MAX_BYTES // 3 + 1)},
+        {"a": [1] * 500_000},
+        nested(300),
+    ],
+    ids=["text", "lists", "numbers", "levels"],
+)
+def test_what_is_too_large_is_refused_before_it_is_copied(data: Any) -> None:
+    struct, value = Struct(), Value()
+    with pytest.raises(RoomlineError) as refused:
+        fill_struct(struct, data, "custom_data")
+    with pytest.raises(RoomlineError) as refused_too:
+        fill_value(value, data, "custom_data")
+    assert refused.value.metadata["field"] == refused_too.value.metadata["field"] == "custom_data"
+    assert struct.ByteSize() == value.ByteSize() == 0
+
+
+@given(st.dictionaries(text, values), st.integers(2, 200))
+def test_the_size_is_that_of_the_json(data: dict[str, Any], limit: int) -> None:
+    struct = stored(data)
+    size = len(orjson.dumps(from_struct(struct)))
+    assert has_more_json(struct, limit) == (size > limit)
+    assert has_more_json(Value(struct_value=struct), limit) == (size > limit)
+
+
+def test_json_of_8_kib_is_a_message_that_no_field_rule_refuses() -> None:
+    size = 8192 - len('{"a":[]}')
+    for item in ("1", "null", "[]", "{}", '""', "false", '"\\u0001"', "[[[[1]]]]", "-1e-300"):
+        data = orjson.loads('{"a":[' + ",".join([item] * (size // (len(item) + 1))) + "]}")
+        assert stored(data).ByteSize() <= MAX_BYTES

@@ -6,6 +6,7 @@ from roomline.v1.message_pb2 import Part
 
 from gateway.chatkit import parse
 from gateway.chatkit.dialect import NOT_REPRESENTABLE, Link, downgrade
+from gateway.links import Links
 
 DOG = "https://pictures.example/pics/dog"
 TEXT = Part(type="text/plain", content="hi")
@@ -14,6 +15,10 @@ FILE = Part(
     type="application/json",
     attachment=Attachment(id="1", download_url="https://here.example/1?signed", name="a file.json"),
 )
+
+
+def text_parts(body: parse.Json) -> list[Part]:
+    return parse.text_parts(body, Links("https://chat.example", "one"))
 
 
 @pytest.mark.parametrize(
@@ -83,14 +88,14 @@ def test_the_name_of_a_link_is_its_last_segment(url: str, name: str) -> None:
 )
 def test_a_text_message_with_a_link_becomes_two_parts(kind: str | None, mime: str) -> None:
     body = {"text": "hi", "attachment": {"resource_link": DOG, "type": kind, "name": "ignored"}}
-    assert parse.text_parts(body) == [TEXT, Part(type=mime, url=DOG)]
+    assert text_parts(body) == [TEXT, Part(type=mime, url=DOG)]
 
 
 @pytest.mark.parametrize("kind", ["image", "video", "audio", "file"])
 def test_a_text_message_comes_back_as_sent(kind: str) -> None:
-    parts = parse.text_parts({"text": "", "attachment": {"resource_link": DOG, "type": kind}})
+    parts = text_parts({"text": "", "attachment": {"resource_link": DOG, "type": kind}})
     assert downgrade(parts) == ("", Link(DOG, kind, "dog"))
 
 
 def test_a_text_alone_is_one_part() -> None:
-    assert parse.text_parts({"text": "hi", "attachment": None}) == [TEXT]
+    assert text_parts({"text": "hi", "attachment": None}) == [TEXT]

@@ -6,12 +6,16 @@ import pytest
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.room_pb2 import Room
 from roomline.v1.room_service_pb2 import GetRoomRequest, GetRoomResponse
+from roomline.v1.user_pb2 import User
+from roomline.v1.user_service_pb2 import BatchGetUsersResponse
 
 from gateway.server import Gateway
 from services.common.errors import RoomlineError
 from services.common.rules import invalid, required
+from services.common.settings import Settings
 from tests.gateway.backend import Backend
 from tests.gateway.client import CURSORS_PREFIX, INSTANCE, PREFIX, TEXT_PREFIX, Client, Connection
+from tests.gateway.conftest import running_gateway
 
 NOT_FOUND = RoomlineError(ErrorReason.ERROR_REASON_ROOM_NOT_FOUND)
 VALIDATION = "services/chatkit/unprocessable_entity/validation_failed"
@@ -52,6 +56,71 @@ async def test_what_grpc_cannot_carry_is_an_invalid_token(
     assert (await connection.reply()).error == (401, "authentication/jwt/invalid")
     await connection.close()
     assert backend.calls == []
+
+
+@pytest.mark.parametrize("reason", [ErrorReason.ERROR_REASON_TOKEN_INVALID, ErrorReason.ERROR_REASON_TOKEN_EXPIRED])
+async def test_a_bad_token_comes_before_bad_input(
+    client: Client, backend: Backend, reason: ErrorReason.ValueType
+) -> None:
+    backend.answers["BatchGetUsers"] = RoomlineError(reason)
+    replies = [
+        await client.post("/users", b"{"),
+        await client.post("/users", {"id": 5}),
+        await client.post("/users", b" " * 5000),
+        await client.get("/users?limit=x"),
+        await client.get("/rooms/r/messages/x"),
+        await client.delete("/rooms/r/messages/x"),
+    ]
+    code = "expired" if reason == ErrorReason.ERROR_REASON_TOKEN_EXPIRED else "jwt/invalid"
+    assert {reply.error for reply in replies} == {(401, "authentication/" + code)}
+    assert backend.calls == []
+    assert {call.metadata["authorization"] for call in backend.inquiries} == {"Bearer the-token"}
+
+
+@pytest.mark.parametrize(
+    "reason", [ErrorReason.ERROR_REASON_SHUTTING_DOWN, ErrorReason.ERROR_REASON_OVERLOADED, "permission"]
+)
+async def test_bad_input_is_refused_if_nothing_is_known_against_the_token(
+    client: Client, backend: Backend, reason: ErrorReason.ValueType | str
+) -> None:
+    missing = RoomlineError(ErrorReason.ERROR_REASON_PERMISSION_MISSING, permission="user:get")
+    backend.answers["BatchGetUsers"] = missing if isinstance(reason, str) else RoomlineError(reason)
+    assert (await client.post("/users", {"id": 5})).error == (422, VALIDATION)
+
+
+async def test_nothing_more_is_asked_for_a_request_that_a_service_gets(client: Client, backend: Backend) -> None:
+    backend.answers["GetUser"] = RoomlineError(ErrorReason.ERROR_REASON_USER_NOT_FOUND)
+    for path in ("/users", "/users/a", "/rooms/r"):
+        await client.get(path)
+    await client.post("/users", {"id": "a", "name": "x" * 4000})
+    assert backend.inquiries == []
+
+
+async def test_a_large_body_is_not_parsed_for_a_bad_token(settings: Settings, backend: Backend) -> None:
+    settings = settings.model_copy(update={"max_request_bytes": 100_000})
+    backend.answers["BatchGetUsers"] = RoomlineError(ErrorReason.ERROR_REASON_TOKEN_INVALID)
+    async with running_gateway(settings, backend) as gateway:
+        client = Client(gateway.port)
+        assert (await client.post("/users", b"{" * 9000)).error == (401, "authentication/jwt/invalid")
+        assert len(backend.inquiries) == 1  # it was asked first, and its answer was the end
+        backend.answers["BatchGetUsers"] = BatchGetUsersResponse()
+        assert (await client.post("/users", {"id": "a", "name": "x" * 9000})).status == 201
+        assert [len(backend.calls), len(backend.inquiries)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("existing", "meant"), [(["a b"], "a b"), (["a+b"], "a+b"), (["a+b", "a b"], "a+b"), ([], "a+b")]
+)
+async def test_a_user_in_the_path_is_who_exists(
+    client: Client, backend: Backend, existing: list[str], meant: str
+) -> None:
+    backend.answers["BatchGetUsers"] = BatchGetUsersResponse(users=[User(id=user_id) for user_id in existing])
+    cursors = f"{CURSORS_PREFIX}/cursors/0"
+    for path in (f"{cursors}/rooms/r/users/a+b", f"{cursors}/users/a+b"):
+        await client.get(path)
+    await client.post("/users/a+b/rooms/r/leave")
+    assert [call.request.user_id for call in backend.calls] == [meant] * 3
+    assert [sorted(call.request.ids) for call in backend.inquiries] == [["a b", "a+b"]] * 3
 
 
 @pytest.mark.parametrize(
@@ -116,7 +185,6 @@ async def test_an_unusable_path(client: Client, backend: Backend, path: str) -> 
         f"/services/chatkit/v7/{INSTANCE}/rooms",
         f"/services/chatkit_authorizer/v2/{INSTANCE}/roles",
         f"/services/chatkit_cursors/v2/{INSTANCE}/cursors/1/users/a",
-        "/rooms/r/attachments",
         "/messages/5",
     ],
 )

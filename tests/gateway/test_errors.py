@@ -118,6 +118,7 @@ def test_what_the_client_sees(error: Exception, status: int, code: str, descript
         ("room.name", "name"),
         ("room_id", "room_id"),
         ("page_size", "limit"),
+        ("ids[3]", "id"),
         ("parts[2].type", "parts[2].type"),
     ],
 )
@@ -165,7 +166,7 @@ def test_metadata_that_looks_like_a_template_stays_as_it_is() -> None:
     [
         (grpc.StatusCode.UNAVAILABLE, 503),
         (grpc.StatusCode.DEADLINE_EXCEEDED, 503),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, 500),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
         (grpc.StatusCode.UNIMPLEMENTED, 500),
         (grpc.StatusCode.UNKNOWN, 500),
     ],

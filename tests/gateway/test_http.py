@@ -156,8 +156,10 @@ async def test_a_head_without_end(connection: Connection, line: str) -> None:
     connection.write(head("GET", "/users", line)[:-4])
     for _ in range(MAX_HEAD_BYTES // 1024 + 1):
         connection.write(b"x" * 1024)
-    status, headers = await connection.head()
-    assert (status, headers["connection"]) == (400, "close")
+    reply = await connection.reply()
+    assert reply.error == (431, "request_head_too_large")
+    assert reply.headers["connection"] == "close"
+    assert await connection.reader.read() == b""
 
 
 async def test_a_long_query_passes(client: Client, backend: Backend) -> None:
@@ -170,7 +172,8 @@ async def test_a_long_query_passes(client: Client, backend: Backend) -> None:
 )
 async def test_what_is_no_http(connection: Connection, client: Client, data: bytes) -> None:
     connection.write(data)
-    assert (await connection.head())[0] == 400
+    assert (await connection.reply()).error == (400, "bad_request")
+    assert await connection.reader.read() == b""
     assert (await client.get("/users")).status == 200
 
 
@@ -179,6 +182,69 @@ async def test_an_upgrade_is_not_taken(connection: Connection, upgrade: str) -> 
     lines = (f"Upgrade: {upgrade}", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
     connection.write(head("GET", "/ws", *lines, "Sec-WebSocket-Version: 13"))
     assert (await connection.reply()).error == (404, "not_found/route")
+
+
+H2C = (
+    "Connection: Upgrade, HTTP2-Settings",
+    "Upgrade: h2c",
+    "HTTP2-Settings: AAMAAABkAAQAAP__",
+)
+
+
+@pytest.mark.parametrize("cut", [1, 100, 200, 290, 300, 320, 340])
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [("Content-Length: 10", b'{"id":"a"}'), ("Transfer-Encoding: chunked", b'4\r\n{"id\r\n6\r\n":"a"}\r\n0\r\n\r\n')],
+)
+async def test_a_request_that_offers_an_upgrade_keeps_its_body(
+    connection: Connection, backend: Backend, framing: str, body: bytes, cut: int
+) -> None:
+    request = head("POST", "/users", *H2C, framing, "Upgrade: other") + body
+    data = request + request + head("GET", "/users", *H2C) + head("GET", "/users/b")
+    connection.write(data[:cut])
+    await asyncio.sleep(0.01)
+    connection.write(data[cut:])
+    assert [(await connection.reply()).status for _ in range(4)] == [201, 201, 200, 200]
+    assert [call.method for call in backend.calls] == ["CreateUser", "CreateUser", "ListUsers", "GetUser"]
+    assert {call.request.user.id for call in backend.calls[:2]} == {"a"}
+
+
+async def test_a_body_is_no_request(connection: Connection, backend: Backend) -> None:
+    hidden = head("DELETE", "/users/victim")
+    connection.write(head("POST", "/users", *H2C, f"Content-Length: {len(hidden)}") + hidden)
+    assert (await connection.reply()).error == (400, "services/chatkit/bad_request/malformed_json")
+    connection.write(head("GET", "/users"))
+    assert (await connection.reply()).status == 200
+    assert [call.method for call in backend.calls] == ["ListUsers"]
+
+
+async def test_an_offer_to_wait_for_an_upgrade(connection: Connection) -> None:
+    connection.write(head("POST", "/users", *H2C, "Expect: 100-continue", "Content-Length: 2"))
+    assert (await connection.head())[0] == 100
+    connection.write(b"{}")
+    assert (await connection.reply()).status == 201
+
+
+@pytest.mark.parametrize("target", ["chat.example:443", "/users"])
+async def test_a_tunnel_is_refused(connection: Connection, backend: Backend, target: str) -> None:
+    connection.write(f"CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode() + head("GET", "/users"))
+    assert (await connection.reply()).error == (400, "bad_request")
+    assert await connection.reader.read() == b""
+    assert backend.calls == []
+
+
+async def test_nonsense_behind_a_request_does_not_take_its_answer(connection: Connection) -> None:
+    connection.write(head("GET", "/users") + b"nonsense\r\n\r\n")
+    reply = await connection.reply()
+    assert (reply.status, reply.headers["connection"]) == (200, "close")
+    assert await connection.reader.read() == b""
+
+
+async def test_nonsense_inside_a_body(connection: Connection, backend: Backend) -> None:
+    connection.write(head("POST", "/users", "Transfer-Encoding: chunked") + b"nonsense\r\n")
+    assert (await connection.reply()).error == (400, "bad_request")
+    assert await connection.reader.read() == b""
+    assert backend.calls == []
 
 
 async def test_the_head_of_an_answer(client: Client) -> None:
@@ -197,7 +263,7 @@ async def test_tls_beside_plain(settings: Settings, backend: Backend, tmp_path: 
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{backend.port}") as channel:
-        gateway = Gateway(settings, build_app(settings, channel, channel, Health({})))
+        gateway = Gateway(settings, build_app(settings, channel, channel, channel, Health({})))
         await gateway.start()
         assert gateway.tls_port is not None
         for client in (Client(gateway.port), Client(gateway.tls_port, trust)):
@@ -209,7 +275,7 @@ async def test_a_certificate_that_cannot_be_read(settings: Settings, backend: Ba
     settings = settings.model_copy(update={"tls_certificate": tmp_path / "missing.pem"})
     async with grpc.aio.insecure_channel(f"127.0.0.1:{backend.port}") as channel:
         with pytest.raises(FileNotFoundError):
-            Gateway(settings, build_app(settings, channel, channel, Health({})))
+            Gateway(settings, build_app(settings, channel, channel, channel, Health({})))
 
 
 async def test_a_stop_lets_requests_finish(gateway: Gateway, client: Client, backend: Backend) -> None:
@@ -257,7 +323,7 @@ async def test_health(client: Client, backend: Backend) -> None:
 
 async def test_health_without_services(settings: Settings) -> None:
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
-        gateway = Gateway(settings, build_app(settings, channel, channel, Health({"user": channel})))
+        gateway = Gateway(settings, build_app(settings, channel, channel, channel, Health({"user": channel})))
         await gateway.start()
         client = Client(gateway.port)
         assert (await client.get("/healthz")).status == 503

@@ -10,6 +10,7 @@ from roomline.v1.room_pb2 import Room
 
 from gateway.chatkit import parse
 from gateway.edge import EdgeError, EdgeReason
+from gateway.links import Links
 from services.common.errors import RoomlineError
 
 
@@ -19,6 +20,10 @@ def update_room(body: Any) -> Any:
 
 def update_user(body: Any) -> Any:
     return parse.user_update("u", body)
+
+
+def text_parts(body: Any) -> Any:
+    return parse.text_parts(body, Links("https://chat.example", "one"))
 
 
 REFUSED: list[tuple[Callable[[Any], Any], Any, str]] = [
@@ -33,6 +38,7 @@ REFUSED: list[tuple[Callable[[Any], Any], Any, str]] = [
     (parse.new_users, [{}, 5], "users[1]"),
     (parse.new_users, {"users": [{"name": 5}]}, "users[0].name"),
     (parse.new_users, "users", "body"),
+    (parse.new_users, [{}] * 1000 + [5], "users"),
     (parse.new_room, {"private": "yes"}, "private"),
     (parse.new_room, {"private": 1}, "private"),
     (parse.new_room, {"user_ids": "a"}, "user_ids"),
@@ -42,14 +48,15 @@ REFUSED: list[tuple[Callable[[Any], Any], Any, str]] = [
     (update_room, {"push_notification_title_override": 5}, "push_notification_title_override"),
     (update_user, {"custom_data": {"a": 2**53 + 1}}, "custom_data"),
     (parse.user_ids, {"user_ids": {"a": "b"}}, "user_ids"),
-    (parse.text_parts, {}, "text"),
-    (parse.text_parts, {"text": ""}, "text"),
-    (parse.text_parts, {"text": None, "attachment": {"resource_link": "https://a.example"}}, "text"),
-    (parse.text_parts, {"text": "hi", "attachment": "https://a.example"}, "attachment"),
-    (parse.text_parts, {"text": "hi", "attachment": {"resource_link": 5}}, "attachment.resource_link"),
-    (parse.text_parts, {"text": "hi", "attachment": {"resource_link": "x", "type": 5}}, "attachment.type"),
+    (text_parts, {}, "text"),
+    (text_parts, {"text": ""}, "text"),
+    (text_parts, {"text": None, "attachment": {"resource_link": "https://a.example"}}, "text"),
+    (text_parts, {"text": "hi", "attachment": "https://a.example"}, "attachment"),
+    (text_parts, {"text": "hi", "attachment": {"resource_link": 5}}, "attachment.resource_link"),
+    (text_parts, {"text": "hi", "attachment": {"resource_link": "x", "type": 5}}, "attachment.type"),
     (parse.parts, {"parts": {}}, "parts"),
     (parse.parts, {"parts": ["hi"]}, "parts[0]"),
+    (parse.parts, {"parts": ["hi"] * 17}, "parts"),
     (parse.parts, {"parts": [{"type": "a/b"}]}, "parts[0]"),
     (parse.parts, {"parts": [{"type": "a/b", "content": None}]}, "parts[0]"),
     (parse.parts, {"parts": [{"type": "a/b", "content": "x", "url": "https://a.example"}]}, "parts[0]"),
@@ -166,7 +173,7 @@ def test_what_is_no_message_id(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(None, 0), ("0", 0), ("7", 7), ("-1", -1), ("-99999999999", -1), ("99999999999", parse.MAX_INT32)],
+    [(None, 0), ("0", 0), ("7", 7), ("-1", -1), ("-99999999999", -1), ("100", 100), ("101", 100), ("99999999999", 100)],
 )
 def test_a_limit_fits_the_contract(text: str | None, expected: int) -> None:
     assert parse.limit(text) == expected
@@ -206,16 +213,3 @@ def test_what_is_no_time(text: str) -> None:
 )
 def test_ids_in_a_query(query: dict[str, list[str]], ids: list[str]) -> None:
     assert parse.query_ids(query) == ids
-
-
-@pytest.mark.parametrize(
-    ("body", "fields"),
-    [
-        (b"", {}),
-        (b"grant_type=client_credentials&user_id=a%20b+c", {"grant_type": "client_credentials", "user_id": "a b c"}),
-        (b' {"user_id": "a", "other": 5}', {"user_id": "a"}),
-        (b"\xff\xfe", {}),
-    ],
-)
-def test_a_token_request_is_a_form_or_json(body: bytes, fields: dict[str, str]) -> None:
-    assert parse.token_fields(body) == fields

@@ -4,6 +4,7 @@ import pytest
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.instance_service_pb2 import IssueTestTokenRequest, IssueTestTokenResponse
 
+from gateway.chatkit.token_provider import token_fields
 from gateway.server import Gateway
 from services.common.errors import RoomlineError
 from tests.gateway.backend import Backend
@@ -52,11 +53,32 @@ async def test_a_token_for_anybody(client: Client, backend: Backend, query: str,
         ("?user_id=", b'{"user_id": 5}', 400, "services/chatkit_token_provider/bad_request/validation_failed"),
         ("?user_id=a", b"grant_type=password", 422, "token_provider/invalid_grant_type"),
         ("?user_id=a", b"{", 400, "services/chatkit_token_provider/bad_request/malformed_json"),
+        ("?user_id=a%00", b"", 422, "services/chatkit_token_provider/unprocessable_entity/validation_failed"),
+        ("", b'{"user_id": "\\u0000"}', 422, "services/chatkit_token_provider/unprocessable_entity/validation_failed"),
     ],
 )
 async def test_refusals(client: Client, backend: Backend, query: str, body: bytes, status: int, code: str) -> None:
     assert (await client.post(TOKEN + query, body)).error == (status, code)
     assert backend.calls == []
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (b"", {}),
+        (b"grant_type=client_credentials&user_id=a%20b+c", {"grant_type": "client_credentials", "user_id": "a b c"}),
+        (b' {"user_id": "a", "other": 5}', {"user_id": "a"}),
+        (b"\xff\xfe", {}),
+    ],
+)
+def test_a_token_request_is_a_form_or_json(body: bytes, fields: dict[str, str]) -> None:
+    assert token_fields(body) == fields
+
+
+def test_a_long_token_request_is_not_even_parsed() -> None:
+    with pytest.raises(RoomlineError) as refused:
+        token_fields(b"a=b&" * 5000)
+    assert refused.value.reason == ErrorReason.ERROR_REASON_REQUEST_TOO_LARGE
 
 
 @pytest.mark.parametrize("form", [b"grant_type=refresh_token&refresh_token=x", b"grant_type=refresh_token"])

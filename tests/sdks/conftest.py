@@ -4,20 +4,19 @@ Where an SDK cannot be installed its tests are skipped, or fail if the environme
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.sdks.installs import InstallError, install_node_sdk, install_python_sdk
-from tests.support.server import Running, running_server
+from tests.support.server import Running
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Start the server that all SDKs talk to; every case empties its instance first."""
-    with running_server(tmp_path_factory.mktemp("sdks")) as running:
-        yield running
+def server(dev_server: Running) -> Running:
+    """Return the server that all SDKs talk to; every case empties its instance first."""
+    return dev_server
 
 
 @pytest.fixture(scope="session")

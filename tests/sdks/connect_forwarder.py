@@ -87,4 +87,6 @@ def _relay(one: socket.socket, other: socket.socket) -> None:
                 data = source.recv(CHUNK)
                 if not data:
                     return
+                # The SDK sends head and body in two pieces, and the second waits for the first's acknowledgement.
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 sink.sendall(data)

@@ -21,18 +21,25 @@ SERVED = [
     method
     for method in METHODS.values()
     if method.containing_service.name
-    in ("UserService", "InstanceService", "RoomService", "MessageService", "CursorService", "AccessService")
+    in (
+        *("UserService", "InstanceService", "RoomService", "MessageService", "CursorService", "AccessService"),
+        *("AccountService", "MediaService"),
+    )
 ]
 AUTHENTICATION = {
     ErrorReason.ERROR_REASON_TOKEN_MISSING,
     ErrorReason.ERROR_REASON_TOKEN_INVALID,
     ErrorReason.ERROR_REASON_TOKEN_EXPIRED,
+    ErrorReason.ERROR_REASON_SESSION_ENDED,
 }
 AUTHORIZATION = {
     ErrorReason.ERROR_REASON_CALLER_NOT_ALLOWED,
     ErrorReason.ERROR_REASON_PERMISSION_MISSING,
     ErrorReason.ERROR_REASON_SUBJECT_MISMATCH,
 }
+
+NEEDS_SESSION = {"roomline.v1.AccountService.Logout"}
+"""Take nothing but access tokens of accounts."""
 
 LEVELS = {
     "public": options_pb2.CALLER_LEVEL_PUBLIC,
@@ -63,7 +70,12 @@ def metadata_of(cluster: Cluster, caller: str) -> Metadata:
 async def outcome(cluster: Cluster, method: MethodDescriptor, metadata: Metadata) -> ErrorReason.ValueType | None:
     """The reason that an empty request of this method is refused with; None if it is not refused."""
     name = method.containing_service.name
-    channel = cluster.user_channel if name in ("UserService", "InstanceService") else cluster.message_channel
+    channel = {
+        "UserService": cluster.user_channel,
+        "AccountService": cluster.user_channel,
+        "InstanceService": cluster.user_channel,
+        "MediaService": cluster.media_channel,
+    }.get(name, cluster.message_channel)
     request = symbol_database.Default().GetSymbol(method.input_type.full_name)()
     access = method.GetOptions().Extensions[options_pb2.access]
     if access.self_field:
@@ -79,6 +91,9 @@ async def outcome(cluster: Cluster, method: MethodDescriptor, metadata: Metadata
             stream: Any = channel.unary_stream(path, request_serializer=serialize)(request, metadata=metadata)
             await stream.read()
             stream.cancel()
+        elif method.client_streaming:
+            upload: Any = channel.stream_unary(path, request_serializer=serialize)
+            await upload(iter([request]), metadata=metadata)
         else:
             call: Any = channel.unary_unary(path, request_serializer=serialize)
             await call(request, metadata=metadata)
@@ -107,6 +122,8 @@ async def test_every_rpc_against_every_kind_of_caller(cluster: Cluster) -> None:
                 continue
             if caller == "public" and access.level != options_pb2.CALLER_LEVEL_PUBLIC:
                 assert reason == ErrorReason.ERROR_REASON_TOKEN_MISSING, where
+            elif method.full_name in NEEDS_SESSION and allowed(access, caller):
+                assert reason == ErrorReason.ERROR_REASON_TOKEN_INVALID, where
             elif allowed(access, caller):
                 assert reason not in AUTHENTICATION | AUTHORIZATION, where
             else:
@@ -120,7 +137,8 @@ async def test_a_user_acts_as_itself_only(cluster: Cluster) -> None:
         access = method.GetOptions().Extensions[options_pb2.access]
         if access.self_field:
             reason = await outcome(cluster, method, cluster.as_user("eve"))
-            assert reason == ErrorReason.ERROR_REASON_SUBJECT_MISMATCH, method.full_name
+            if reason != ErrorReason.ERROR_REASON_METHOD_NOT_SERVED:
+                assert reason == ErrorReason.ERROR_REASON_SUBJECT_MISMATCH, method.full_name
 
 
 async def test_admins_have_every_permission_of_the_contract(cluster: Cluster) -> None:

@@ -10,7 +10,6 @@ import json
 import logging
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -52,8 +51,6 @@ from services.common.interceptors import Context, Interceptors, ServedMethod
 from services.common.server import Handlers, ServiceServer
 from services.common.settings import Settings
 from services.common.tokens import OPERATOR_ISSUER, SERVICE_ISSUER, ServiceTokens, TokenVerifier
-from services.user.deletions import Backoff, Deletions, Purges
-from services.user.store import Deletion, DeletionKind, DeletionStore
 from tests.support.cluster import OPERATOR_SECRET, SERVICE_SECRET, Cluster, running_cluster
 from tests.support.ports import free_port
 from tests.support.refusals import refuses
@@ -155,6 +152,9 @@ class NoInstances:
 
     def version(self, instance_id: str) -> int:
         return 0
+
+    def is_ended(self, instance_id: str, session_id: str) -> bool:
+        return False
 
 
 class Probe(instance_service_pb2_grpc.InstanceServiceServicer):
@@ -536,43 +536,3 @@ def test_every_line_names_its_process(capsys: pytest.CaptureFixture[str]) -> Non
         structlog.configure(**before)
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["process"], line["level"]) == ("said", "message", "info")
-
-
-async def test_a_deletion_that_cannot_be_finished_holds_up_no_other() -> None:
-    pending = [Deletion("one", DeletionKind.USER, user_id) for user_id in ("bad", "good")]
-    tried: Counter[str] = Counter()
-    again = asyncio.Event()
-
-    class Store(DeletionStore):
-        """Deletions in memory."""
-
-        async def pending(self) -> list[Deletion]:
-            return list(pending)
-
-        async def is_pending(self, deletion: Deletion) -> bool:
-            return deletion in pending
-
-        async def finished(self, deletion: Deletion) -> None:
-            pending.remove(deletion)
-
-    class Stubborn(Purges):
-        """Never purges the one user."""
-
-        def __init__(self) -> None:
-            pass
-
-        async def user(self, instance_id: str, user_id: str) -> None:
-            tried[user_id] += 1
-            if tried["bad"] > 1:
-                again.set()
-            if user_id == "bad":
-                raise ValueError(user_id)
-
-    deletions = Deletions(Store(), Stubborn(), Backoff(first=0.001, longest=0.001))  # type: ignore[abstract]
-    running = asyncio.create_task(deletions.run())
-    async with asyncio.timeout(10):
-        await again.wait()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    assert [deletion.id for deletion in pending] == ["bad"]
-    assert tried["good"] == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.struct_pb2 import Struct
 from roomline.v1.access_service_pb2 import AssignRoleRequest
+from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.event_pb2 import Event
 from roomline.v1.message_pb2 import Message, Part
 from roomline.v1.message_service_pb2 import SendMessageRequest
@@ -16,14 +17,29 @@ from roomline.v1.room_service_pb2 import CreateRoomRequest
 from services.common.call import Caller, Level
 from services.common.ids import Uuid7
 from services.common.sqlite import Database, migrate
+from services.message.conversation_store import ConversationStore, NameStore, RemovalStore
 from services.message.server import MIGRATIONS
 from services.message.sqlite_access import SqliteAccess
+from services.message.sqlite_attachments import SqliteAttachments
+from services.message.sqlite_conversations import SqliteConversations
 from services.message.sqlite_cursors import SqliteCursors
 from services.message.sqlite_members import SqliteMembers
 from services.message.sqlite_messages import SqliteMessages
+from services.message.sqlite_names import SqliteNames
 from services.message.sqlite_purges import SqlitePurges
+from services.message.sqlite_releases import SqliteReleases
+from services.message.sqlite_removals import SqliteRemovals
 from services.message.sqlite_rooms import SqliteRooms
-from services.message.store import AccessStore, CursorStore, MemberStore, MessageStore, PurgeStore, RoomStore
+from services.message.store import (
+    AccessStore,
+    AttachmentStore,
+    CursorStore,
+    MemberStore,
+    MessageStore,
+    PurgeStore,
+    ReleaseStore,
+    RoomStore,
+)
 from tests.support.clock import ManualClock
 
 SERVER = Caller(Level.SERVER, "one")
@@ -40,6 +56,11 @@ def text(content: str) -> Part:
     return Part(type="text/plain", content=content)
 
 
+def file(attachment_id: str) -> Part:
+    """A part with an attachment."""
+    return Part(type="image/png", attachment=Attachment(id=attachment_id))
+
+
 @dataclass
 class Stores:
     """All stores over one database, with a clock that tests move."""
@@ -52,6 +73,11 @@ class Stores:
     cursors: CursorStore
     access: AccessStore
     purges: PurgeStore
+    attachments: AttachmentStore
+    releases: ReleaseStore
+    conversations: ConversationStore
+    removals: RemovalStore
+    names: NameStore
 
     async def room(self, *members: str, room_id: str = "", private: bool = False, caller: Caller = SERVER) -> Room:
         """A room with these members; the first is the creator."""
@@ -103,6 +129,11 @@ async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
         SqliteCursors(database, clock),
         SqliteAccess(database, clock),
         SqlitePurges(database, clock),
+        SqliteAttachments(database, clock),
+        SqliteReleases(database),
+        SqliteConversations(database, clock, new_id),
+        SqliteRemovals(database, clock),
+        SqliteNames(database),
     )
     await database.close()
 

@@ -122,7 +122,8 @@ async def test_an_edit_replaces_the_parts_and_keeps_the_rest(stores: Stores) -> 
     await stores.room("bob", room_id="lobby")
     sent = await stores.send("lobby", "bob", "before")
     stores.clock.advance(5)
-    edited = await stores.messages.edit(SERVER, EditMessageRequest(room_id="lobby", id=sent.id, parts=[text("after")]))
+    request = EditMessageRequest(room_id="lobby", id=sent.id, parts=[text("after")])
+    edited = (await stores.messages.edit(SERVER, request)).message
     assert [part.content for part in edited.parts] == ["after"]
     assert (edited.created_at, edited.user_id, edited.uid) == (sent.created_at, "bob", sent.uid)
     assert edited.updated_at.ToMicroseconds() == stores.clock()
@@ -157,11 +158,11 @@ async def test_a_repeated_request_gets_the_first_answer_and_no_news(stores: Stor
     sent = await stores.send("lobby", "bob", "mine", request_id="r", caller=user("bob"))
     await stores.members.remove(SERVER, RemoveMembersRequest(room_id="lobby", user_ids=["bob"]))
     edit = EditMessageRequest(room_id="lobby", id=sent.id, parts=[text("for members only")], request_id="e")
-    edited = await stores.messages.edit(SERVER, edit)
+    edited = (await stores.messages.edit(SERVER, edit)).message
     assert await stores.send("lobby", "bob", "mine", request_id="r", caller=user("bob")) == sent
     await stores.rooms.delete(SERVER, DeleteRoomRequest(room_id="lobby"))
     assert await stores.send("lobby", "bob", "mine", request_id="r", caller=user("bob")) == sent
-    assert await stores.messages.edit(SERVER, edit) == edited
+    assert (await stores.messages.edit(SERVER, edit)).message == edited
 
 
 async def test_only_a_live_message_of_the_room_can_be_answered(stores: Stores) -> None:
@@ -188,10 +189,14 @@ async def test_users_change_their_own_messages_while_they_are_members(stores: St
     sent = await stores.send("lobby", "bob")
     request = EditMessageRequest(room_id="lobby", id=sent.id, parts=[text("changed")])
     with refuses("PERMISSION_MISSING", permission="message:edit"):
+        await stores.messages.edit(user("bob"), request)
+    for user_id in ("bob", "ann"):
+        await stores.assign(user_id, "admin", "lobby")
+    with refuses("PERMISSION_MISSING", permission="message:edit"):
         await stores.messages.edit(user("ann"), request)
     with refuses("NOT_A_MEMBER"):
         await stores.messages.delete(user("eve"), DeleteMessageRequest(room_id="lobby", id=sent.id))
-    assert (await stores.messages.edit(user("bob"), request)).parts[0].content == "changed"
+    assert (await stores.messages.edit(user("bob"), request)).message.parts[0].content == "changed"
 
 
 async def test_a_message_is_found_in_its_own_room_and_instance_only(stores: Stores) -> None:

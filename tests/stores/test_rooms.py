@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from roomline.v1.access_service_pb2 import AssignRoleRequest, UnassignRoleRequest
+from roomline.v1.access_service_pb2 import AssignRoleRequest, CheckRequest, CheckResponse, UnassignRoleRequest
 from roomline.v1.instance_pb2 import InstanceLimits
 from roomline.v1.message_service_pb2 import DeleteMessageRequest, ListMessagesRequest
 from roomline.v1.room_pb2 import Room
@@ -225,6 +225,26 @@ async def test_roles_count_at_once(stores: Stores) -> None:
         await stores.assign("bob", "nonsense", "")
     with refuses("ROOM_NOT_FOUND"):
         await stores.assign("bob", "admin", "nowhere")
+
+
+async def test_what_a_user_is_in_a_room(stores: Stores) -> None:
+    opened = await stores.room("bob", room_id="open")
+    closed = await stores.room("bob", room_id="closed", private=True)
+
+    async def check(user_id: str, room_id: str, permission: str = "file:create") -> CheckResponse:
+        request = CheckRequest(user_id=user_id, permission=permission, room_id=room_id)
+        return await stores.access.check("one", request)
+
+    assert await check("bob", "closed") == CheckResponse(allowed=True, room_uid=closed.uid, member=True, readable=True)
+    assert await check("eve", "closed") == CheckResponse(allowed=True, room_uid=closed.uid)
+    assert await check("eve", "open") == CheckResponse(allowed=True, room_uid=opened.uid, readable=True)
+    assert await check("", "closed", "room:delete") == CheckResponse(allowed=True, room_uid=closed.uid, readable=True)
+    assert await check("bob", "nowhere") == CheckResponse(allowed=True)
+    assert await check("bob", "") == CheckResponse(allowed=True)
+    assert not (await check("bob", "open", "room:delete")).allowed
+    await stores.assign("bob", "admin", "open")
+    assert (await check("bob", "open", "room:delete")).allowed
+    assert await stores.access.check("two", CheckRequest(permission="x", room_id="open")) == CheckResponse(allowed=True)
 
 
 async def test_a_purged_user_leaves_messages_and_rooms(stores: Stores) -> None:

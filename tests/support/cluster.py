@@ -1,20 +1,21 @@
-"""The real user and message services in this process, on free ports and fresh files."""
+"""The real user, message and media services in this process, on free ports and fresh files."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from pydantic import SecretStr
 from roomline.v1 import (
     access_service_pb2_grpc,
+    account_service_pb2_grpc,
     cursor_service_pb2_grpc,
     instance_service_pb2_grpc,
+    media_service_pb2_grpc,
     message_service_pb2_grpc,
     room_service_pb2_grpc,
     user_service_pb2_grpc,
@@ -24,17 +25,23 @@ from roomline.v1.instance_service_pb2 import CreateInstanceRequest
 from roomline.v1.user_service_pb2 import BatchCreateUsersRequest, NewUser
 
 from services.common.channels import connect
+from services.common.ids import MICROSECONDS, Clock, wall_clock
 from services.common.service import Service
 from services.common.settings import Settings
 from services.common.tokens import OPERATOR_ISSUER, SERVICE_ISSUER, ServiceTokens, user_token
+from services.media.maintenance import Pace
+from services.media.server import build_server as build_media_server
 from services.message.server import build_server as build_message_server
 from services.user.server import build_server as build_user_server
+from tests.support.account_parts import CHEAP_HASHER, pooled_key
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from roomline.v1.access_service_pb2_grpc import AccessServiceAsyncStub
+    from roomline.v1.account_service_pb2_grpc import AccountServiceAsyncStub
     from roomline.v1.cursor_service_pb2_grpc import CursorServiceAsyncStub
     from roomline.v1.instance_service_pb2_grpc import InstanceServiceAsyncStub
+    from roomline.v1.media_service_pb2_grpc import MediaServiceAsyncStub
     from roomline.v1.message_service_pb2_grpc import MessageServiceAsyncStub
     from roomline.v1.room_service_pb2_grpc import RoomServiceAsyncStub
     from roomline.v1.user_service_pb2_grpc import UserServiceAsyncStub
@@ -51,22 +58,27 @@ class Cluster:
     """Stubs of running services, and tokens to call them with."""
 
     settings: Settings
+    clock: Clock
     user_server: Service
     message_server: Service
+    media_server: Service
     user_channel: grpc.aio.Channel
     message_channel: grpc.aio.Channel
+    media_channel: grpc.aio.Channel
     users: UserServiceAsyncStub
+    accounts: AccountServiceAsyncStub
     instances: InstanceServiceAsyncStub
     rooms: RoomServiceAsyncStub
     messages: MessageServiceAsyncStub
     cursors: CursorServiceAsyncStub
     access: AccessServiceAsyncStub
+    media: MediaServiceAsyncStub
     service: ServiceTokens
     operator: ServiceTokens
 
     def token(self, user_id: str = "", *, su: bool = False, instance_id: str = "one") -> str:
         """A token signed with the key of the instance."""
-        return user_token(instance_id, "key", SECRET, user_id, time.time(), 3600, su=su)
+        return user_token(instance_id, "key", SECRET, user_id, self.clock() / MICROSECONDS, 3600, su=su)
 
     def as_user(self, user_id: str, instance_id: str = "one") -> Metadata:
         """The metadata of a user's call."""
@@ -91,43 +103,57 @@ class Cluster:
 
 
 @asynccontextmanager
-async def running_cluster(folder: Path, *, pipe: bool = True) -> AsyncIterator[Cluster]:
-    """A user and a message service with one instance, `one`."""
-    user_address, message_address = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+async def running_cluster(
+    folder: Path, *, pipe: bool = True, clock: Clock = wall_clock, pace: Pace | None = None, **settings_: Any
+) -> AsyncIterator[Cluster]:
+    """A user, a message and a media service with one instance, `one`. `pace` is that of the media service."""
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(3)]
+    user_address, message_address, media_address = addresses
     settings = Settings(
         data_dir=folder,
         user_address=user_address,
         message_address=message_address,
-        media_address="",
+        media_address=media_address,
         pipe=pipe,
         service_secret=SecretStr(SERVICE_SECRET),
         operator_secret=SecretStr(OPERATOR_SECRET),
         shutdown_grace_seconds=1,
+        **settings_,
     )
-    user_server, message_server = build_user_server(settings), build_message_server(settings)
-    await user_server.start(user_address)
-    await message_server.start(message_address)
-    user_channel, message_channel = connect(user_address, settings), connect(message_address, settings)
+    user_server = build_user_server(settings, clock, hasher=CHEAP_HASHER, new_key=pooled_key)
+    message_server = build_message_server(settings, clock)
+    media_server = build_media_server(settings, clock, pace=pace)
+    servers = (user_server, message_server, media_server)
+    for server, address in zip(servers, addresses, strict=True):
+        await server.start(address)
+    user_channel, message_channel, media_channel = (connect(address, settings) for address in addresses)
+
+    def seconds() -> float:
+        return clock() / MICROSECONDS
+
     cluster = Cluster(
         settings,
-        user_server,
-        message_server,
+        clock,
+        *servers,
         user_channel,
         message_channel,
+        media_channel,
         user_service_pb2_grpc.UserServiceStub(user_channel),
+        account_service_pb2_grpc.AccountServiceStub(user_channel),
         instance_service_pb2_grpc.InstanceServiceStub(user_channel),
         room_service_pb2_grpc.RoomServiceStub(message_channel),
         message_service_pb2_grpc.MessageServiceStub(message_channel),
         cursor_service_pb2_grpc.CursorServiceStub(message_channel),
         access_service_pb2_grpc.AccessServiceStub(message_channel),
-        ServiceTokens(SERVICE_ISSUER, SERVICE_SECRET, "test"),
-        ServiceTokens(OPERATOR_ISSUER, OPERATOR_SECRET, "operator"),
+        media_service_pb2_grpc.MediaServiceStub(media_channel),
+        ServiceTokens(SERVICE_ISSUER, SERVICE_SECRET, "test", seconds),
+        ServiceTokens(OPERATOR_ISSUER, OPERATOR_SECRET, "operator", seconds),
     )
     try:
         await cluster.add_instance("one")
         yield cluster
     finally:
-        for channel in (user_channel, message_channel):
+        for channel in (user_channel, message_channel, media_channel):
             await channel.close()
-        await message_server.stop()
-        await user_server.stop()
+        for running in (cluster.media_server, cluster.message_server, cluster.user_server):
+            await running.stop()

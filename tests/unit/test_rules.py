@@ -72,7 +72,7 @@ def test_missing_fields_are_named(request_: Message, field: str) -> None:
         (SendMessageRequest(room_id="x", parts=[TEXT] * 17), "parts"),
         (SendMessageRequest(room_id="x", parts=[Part(type="text", content="")]), "parts[0].type"),
         (SendMessageRequest(room_id="x", parts=[Part(type="a/b", url="relative/path")]), "parts[0].url"),
-        (SendMessageRequest(room_id="x", parts=[Part(type="a/b", content="ä" * 32769)]), "parts[0].content"),
+        (SendMessageRequest(room_id="x", parts=[Part(type="a/b", url="https:" + "ä" * 4096)]), "parts[0].url"),
         (SetCursorRequest(user_id="u", room_id="r", position=-1), "position"),
         (ListMessagesRequest(room_id="r", created_from=Timestamp(seconds=2**62)), "created_from"),
         (ListMessagesRequest(room_id="r", created_before=Timestamp(nanos=-1)), "created_before"),
@@ -82,3 +82,10 @@ def test_missing_fields_are_named(request_: Message, field: str) -> None:
 def test_invalid_fields_are_named(request_: Message, field: str) -> None:
     with refuses("FIELD_INVALID", field=field):
         rules.check(request_)
+
+
+def test_values_can_be_counted_before_they_are_in_a_message() -> None:
+    rules.check_count(SendMessageRequest, "parts", [None] * 16)
+    with refuses("FIELD_INVALID", field="parts"):
+        rules.check_count(SendMessageRequest, "parts", [None] * 17)
+    assert rules.rule_of(SendMessageRequest, "room_id").max_length == 160

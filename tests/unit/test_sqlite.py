@@ -83,6 +83,18 @@ async def test_a_wrong_statement_fails_alone(database: Database) -> None:
     assert await numbers(database) == [1]
 
 
+async def test_damaged_text_fails_alone_and_is_not_quoted(database: Database) -> None:
+    def damaged(connection: sqlite3.Connection) -> object:
+        return connection.execute("SELECT CAST(? AS TEXT)", (b"a secret\xff",)).fetchone()
+
+    results = await asyncio.gather(*(database.write(work) for work in (insert(1), damaged)), return_exceptions=True)
+    assert [type(result) for result in results] == [int, UnicodeDecodeError]
+    assert "secret" not in str(results[1])
+    with pytest.raises(UnicodeDecodeError):
+        await database.read(damaged)
+    assert await numbers(database) == [1]
+
+
 async def test_writing_goes_on_after_a_commit_failed_in_any_way(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

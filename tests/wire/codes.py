@@ -18,9 +18,16 @@ MALFORMED_JSON = "services/chatkit/bad_request/malformed_json"
 FORBIDDEN = "services/chatkit/forbidden/"
 NOT_A_MEMBER = f"{FORBIDDEN}not_a_member"
 PRIVATE_ROOM = f"{FORBIDDEN}private_room"
+SIGNATURE_INVALID = f"{FORBIDDEN}signature_invalid"
+
+SIZE_MISMATCH = "services/chatkit/bad_request/size_mismatch"
+FILE_TOO_LARGE = "services/chatkit/file_too_large"
+MALFORMED_FORM = "services/chatkit_files/bad_request/malformed_form"
+FILES_VALIDATION_FAILED = "services/chatkit_files/unprocessable_entity/validation_failed"
 
 USER_NOT_FOUND = "services/chatkit/not_found/user_not_found"
 ROOM_NOT_FOUND = "services/chatkit/not_found/room_not_found"
+ATTACHMENT_NOT_FOUND = "services/chatkit/not_found/attachment_not_found"
 MESSAGE_NOT_FOUND = "services/chatkit/not_found/message_not_found"
 ROUTE_NOT_FOUND = "not_found/route"
 

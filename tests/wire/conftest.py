@@ -1,4 +1,4 @@
-"""The server under test: the one that `ROOMLINE_WIRE_URL` names, else one started for the session."""
+"""The server under test: the one that `ROOMLINE_WIRE_URL` names, else the session's own."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import running_server
+from tests.support.server import Running
 from tests.wire.client import Server, fresh
 
 
@@ -27,20 +27,19 @@ class Target:
 
 
 @pytest.fixture(scope="session")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+def target(request: pytest.FixtureRequest) -> Target:
     url = os.environ.get("ROOMLINE_WIRE_URL")
     if url is not None:
         ca_file = os.environ.get("ROOMLINE_WIRE_CA")
-        yield Target(
+        return Target(
             url=url,
             https_url=url if url.startswith("https:") else None,
             locator=os.environ["ROOMLINE_WIRE_LOCATOR"],
             key=os.environ["ROOMLINE_WIRE_KEY"],
             ca_file=None if ca_file is None else Path(ca_file),
         )
-        return
-    with running_server(tmp_path_factory.mktemp("wire")) as running:
-        yield Target(running.http, running.https, running.instance_locator, running.key, running.ca_file)
+    running: Running = request.getfixturevalue("dev_server")
+    return Target(running.http, running.https, running.instance_locator, running.key, running.ca_file)
 
 
 @pytest.fixture(scope="session")

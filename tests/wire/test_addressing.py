@@ -83,6 +83,19 @@ def test_a_raw_plus_that_fits_no_room_means_a_space(server: Server, alice: str) 
     assert server.su().get(f"/rooms/{quote_plus(room)}").read()["id"] == room
 
 
+def test_a_raw_plus_that_fits_no_user_means_a_space_where_nobody_is_fine_too(server: Server, alice: str) -> None:
+    user = server.new_user(fresh("a b "))
+    room = server.new_room(user, id=fresh("c d "))
+    server.set_cursor(room, user, 5)
+    as_form, room_as_form = quote_plus(user), quote_plus(room)
+    for caller in (server.su(), server.user(alice)):
+        path = f"/cursors/0/rooms/{room_as_form}/users/{as_form}"
+        assert caller.get(path, api=CURSORS).read()["user_id"] == user
+    assert len(server.su().get(f"/cursors/0/users/{as_form}", api=CURSORS).read()) == 1
+    server.su().post(f"/users/{as_form}/rooms/{room_as_form}/leave").done()
+    assert server.room(room)["member_user_ids"] == []
+
+
 def test_an_encoded_plus_never_means_a_space(server: Server) -> None:
     user = server.new_user(fresh("a b "))
     reply = server.su().get(path_of("users", user.replace(" ", "+")))

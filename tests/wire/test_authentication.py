@@ -42,6 +42,14 @@ def test_the_subject_of_a_superuser_is_never_compared_with_the_path(server: Serv
     assert server.su(bob).get(f"/users/{user.replace(' ', '%20')}/rooms").read() == []
 
 
+def test_the_subject_of_a_superuser_may_be_longer_than_an_id(server: Server, alice: str, room: str) -> None:
+    caller = server.su("%D0%B0" * 160)  # an id as PHP encodes it
+    caller.put(f"/users/{alice}", {"name": "new"}).done()
+    assert caller.get(f"/rooms/{room}").status == 200
+    caller.post("/rooms", {"name": "x"}).fails(422, codes.VALIDATION_FAILED)
+    server.user("x" * 161).get(PROBE).fails(401, codes.JWT_INVALID)
+
+
 @pytest.mark.parametrize("su", [False, "true", 1, "1", None, {}, [True]])
 def test_only_the_boolean_true_makes_a_superuser(server: Server, alice: str, su: object) -> None:
     token = server.user_token(alice, su=su)
@@ -60,6 +68,25 @@ def test_times_may_be_fractional(server: Server, alice: str) -> None:
 def test_other_claims_are_ignored(server: Server, alice: str) -> None:
     claims: dict[str, object] = {"service_claims": {"a": [1]}, "aud": "somebody", "refresh": False}
     assert probe(server, server.user_token(alice, **claims)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/users", b"{"),
+        ("POST", "/users", {"id": 5}),
+        ("POST", "/users", {"id": "a", "name": "b", "custom_data": {"a": [[]] * 200_000}}),
+        ("POST", "/rooms/r/messages", {"parts": {}}),
+        ("PUT", "/rooms/r/users/add", {"user_ids": "a"}),
+        ("GET", "/users?limit=x", None),
+        ("GET", "/rooms/r/messages/x", None),
+    ],
+)
+def test_a_bad_token_comes_before_bad_input(server: Server, method: str, path: str, body: object) -> None:
+    expired = server.server_token(exp=int(time.time()) - 5)
+    server.bearer(expired).call(method, path, body).fails(401, codes.TOKEN_EXPIRED)
+    server.bearer(server.server_token() + "x").call(method, path, body).fails(401, codes.JWT_INVALID)
+    assert server.su().call(method, path, body).status in {400, 404, 422}
 
 
 @pytest.mark.parametrize("claim", ["iat", "nbf"])

@@ -59,8 +59,27 @@ def test_it_may_have_8_kib(store: Store) -> None:
     assert store({"x": "y" * 8100}).status in {201, 204}
 
 
+@pytest.mark.parametrize("item", [1, 0.5, None, [], "", {"a": [1]}], ids=repr)
+def test_its_size_is_that_of_compact_json(store: Store, item: object) -> None:
+    def sized(size: int) -> object:
+        data = {"text": "", "items": [item] * (size // (len(compact(item)) + 1) - 20)}
+        return {**data, "text": "x" * (size - len(compact(data)))}
+
+    def compact(data: object) -> str:
+        return json.dumps(data, separators=(",", ":"))
+
+    assert len(compact(sized(8192))) == 8192
+    assert store(sized(8192)).status in {201, 204}
+    store(sized(8193)).refuses("custom_data", "invalid")
+
+
 def test_it_may_not_have_more_than_8_kib(store: Store) -> None:
     store({"x": "y" * 8200}).refuses("custom_data", "invalid")
+
+
+@pytest.mark.parametrize("item", [1, []], ids=repr)
+def test_a_mebibyte_of_it_is_refused_like_any_other(store: Store, item: object) -> None:
+    store({"a": [item] * (1_000_000 // (len(repr(item)) + 2))}).refuses("custom_data", "invalid")
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,13 @@ def test_null_in_a_body_means_absent(server: Server) -> None:
     assert not {"avatar_url", "custom_data"} & set(server.su().get(path_of("users", user)).read())
 
 
+def test_an_offer_to_upgrade_changes_nothing(server: Server) -> None:
+    # As curl --http2 and Java's HttpClient send it, with any request.
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
+    for _ in range(2):
+        assert post_user(server, **offer).read(201)["name"] == "Ann"
+
+
 def test_sdk_headers_change_nothing(server: Server) -> None:
     sdk = {"X-SDK-Product": "chatkit", "X-SDK-Version": "1", "X-SDK-Language": "x", "X-SDK-Platform": "y"}
     assert post_user(server, **sdk).status == 201

@@ -7,6 +7,7 @@ import pytest
 
 from tests.wire import codes
 from tests.wire.client import CURSORS, V6, Server, fresh
+from tests.wire.files import DATA, at, attach, attachment_of, post_file, reserve
 
 
 @pytest.mark.parametrize("version", ["v1", "v2", "v3", "v4", "v5", "v6", "v7"])
@@ -35,6 +36,17 @@ def test_everything_is_gone_at_once(server: Server, alice: str, bob: str) -> Non
     for gone in (room, private):
         server.su().get(f"/rooms/{gone}").fails(404, codes.ROOM_NOT_FOUND)
         server.su().get(f"/rooms/{gone}/messages").fails(404, codes.ROOM_NOT_FOUND)
+
+
+def test_attachments_and_reservations_are_gone_at_once(server: Server, alice: str, room: str) -> None:
+    sent, unsent = attach(server, room, alice), reserve(server.su(alice), room)
+    url = attachment_of(server, room, server.send(room, alice, sent.part))["download_url"]
+    link = post_file(server, room, alice, "x.gif")
+    server.su().delete("/resources").done()
+    for gone in (url, link["resource_link"]):
+        at(server, gone).fails(404, codes.ATTACHMENT_NOT_FOUND)
+    for reserved in (sent, unsent):
+        at(server, reserved.upload_url, "PUT", DATA).fails(404, codes.ATTACHMENT_NOT_FOUND)
 
 
 def test_the_same_ids_can_be_used_again_and_start_afresh(server: Server) -> None:

@@ -125,6 +125,21 @@ def test_by_ids_takes_a_python_list(server: Server, alice: str, start: str) -> N
     assert sorted(ids(users)) == sorted(wanted)
 
 
+def test_by_ids_takes_a_long_python_list(server: Server) -> None:
+    wanted = [server.new_user() for _ in range(6)]
+    users = server.su().get(f"/users_by_ids?id={quote_plus(repr(wanted))}").read()
+    assert sorted(ids(users)) == sorted(wanted)
+
+
+@pytest.mark.parametrize("text", ["[{[]:1}]", "[{[]}]", r"['\ud800']", "[1is 1]", "[[]]", "['a', 5]", "[" * 900])
+def test_by_ids_of_what_is_no_list_of_ids(server: Server, text: str) -> None:
+    reply = server.su().get(f"/users_by_ids?id={quote_plus(text)}")
+    if len(text) > 160:
+        reply.refuses("id", "invalid")
+    else:
+        assert reply.read() == []
+
+
 def test_by_ids_prefers_a_user_whose_id_is_that_list(server: Server, alice: str) -> None:
     literal = server.new_user(repr([alice]))
     assert ids(server.su().get(f"/users_by_ids?id={quote_plus(literal)}").read()) == [literal]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 MAX_FRAME_ITEMS = 64
 """The most calls or results that a frame may have (see the contract)."""
 
-SENT_ITEMS = 16
+SENT_ITEMS = 32
 """The most calls or results that we put in a frame. With larger ones the two ends of a busy pipe work in turns instead
 of at the same time; smaller ones cost more than they win (docs/benchmarks.md)."""
 

@@ -16,3 +16,4 @@ require("./users");
 require("./rooms");
 require("./cursors");
 require("./messages");
+require("./files");

@@ -12,6 +12,8 @@ const OPTIONS = {
   host: process.env.CHATKIT_HOST,
   port: Number(process.env.CHATKIT_PORT),
 };
+const BASE_URL = `https://${OPTIONS.host}:${OPTIONS.port}`;
+const INSTANCE = OPTIONS.instanceLocator.split(":")[2];
 const CASE_MS = 10_000;
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
@@ -73,6 +75,8 @@ async function refused(promise, status, error) {
 }
 
 module.exports = {
+  BASE_URL,
+  INSTANCE,
   TIMESTAMP,
   chatkit,
   chatkitWith,

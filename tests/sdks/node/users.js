@@ -116,7 +116,7 @@ test("users: update of an unknown id is 404", async () => {
 });
 
 test("users: update and delete with ids that the SDK leaves unencoded", async () => {
-  for (const id of ["with spaces, #hash & 'quotes'", "one+one", "100%"]) {
+  for (const id of ["with spaces, #hash & 'quotes'", "one+one", "100%", "Zoë"]) {
     await makeUsers(id);
     await chatkit.updateUser({ id, name: "Renamed" });
     assert.equal((await chatkit.getUser({ id })).name, "Renamed");

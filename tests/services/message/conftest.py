@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from services.media.maintenance import Pace
+from tests.services.message.desk import Desk
+from tests.support.clock import ShiftedClock
 from tests.support.cluster import Cluster, running_cluster
 
 
@@ -14,3 +17,13 @@ async def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
     async with running_cluster(tmp_path, pipe=request.param) as running:
         await running.add_users("bob", "ann", "eve")
         yield running
+
+
+@pytest.fixture(params=[True, False], ids=["pipe", "plain"])
+async def desk(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
+    """All services, with a clock that can be moved, and a media service that sweeps all the time."""
+    clock = ShiftedClock()
+    async with running_cluster(tmp_path, pipe=request.param, clock=clock, pace=Pace(sweep=0.05)) as running:
+        opened = Desk(running, clock=clock)
+        await opened.open()
+        yield opened

@@ -285,14 +285,6 @@ async def test_what_is_not_served_yet_says_so(cluster: Cluster) -> None:
         await cluster.access.CreateRole(CreateRoleRequest(role=Role(name="x")), metadata=cluster.as_server())
 
 
-async def test_expiry_is_refused_until_it_is_served(cluster: Cluster) -> None:
-    await new_room(cluster, "bob")
-    request = message_service_pb2.SendMessageRequest(room_id="lobby", parts=[TEXT])
-    request.expires_at.GetCurrentTime()
-    with refuses("FIELD_INVALID", field="expires_at"):
-        await cluster.messages.SendMessage(request, metadata=cluster.as_user("bob"))
-
-
 async def test_a_repeated_creation_gets_its_answer_though_the_users_are_gone(cluster: Cluster) -> None:
     server = cluster.as_server("bob")
     create = room_service_pb2.CreateRoomRequest(id="lobby", name="n", user_ids=["ann"], request_id="c")

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+from argon2 import PasswordHasher
 from pydantic import SecretStr
 from roomline.v1 import access_service_pb2_grpc, media_service_pb2_grpc, room_service_pb2_grpc
 from roomline.v1.access_service_pb2 import CheckRequest, CheckResponse
+from roomline.v1.account_service_pb2_grpc import AccountServiceStub
 from roomline.v1.instance_pb2 import Instance, InstanceFlags, InstanceKey
 from roomline.v1.instance_service_pb2 import CreateInstanceRequest
 from roomline.v1.instance_service_pb2_grpc import InstanceServiceStub
@@ -28,6 +30,7 @@ from roomline.v1.room_service_pb2 import (
 from roomline.v1.user_service_pb2 import CreateUserRequest, NewUser
 from roomline.v1.user_service_pb2_grpc import UserServiceStub
 
+from services.common.backoff import Backoff
 from services.common.call import current_caller
 from services.common.channels import connect
 from services.common.credentials import CredentialsCopy
@@ -37,11 +40,12 @@ from services.common.server import ServiceServer
 from services.common.service import Service
 from services.common.settings import Settings
 from services.common.tokens import OPERATOR_ISSUER, SERVICE_ISSUER, ServiceTokens, TokenVerifier, user_token
-from services.user.deletions import Backoff
 from services.user.server import build_server
+from tests.support.account_parts import CHEAP_HASHER, pooled_key
 from tests.support.clock import ManualClock
 
 if TYPE_CHECKING:
+    from roomline.v1.account_service_pb2_grpc import AccountServiceAsyncStub
     from roomline.v1.instance_service_pb2_grpc import InstanceServiceAsyncStub
     from roomline.v1.user_service_pb2_grpc import UserServiceAsyncStub
 
@@ -56,7 +60,7 @@ class Backend(
     access_service_pb2_grpc.AccessServiceServicer,
     media_service_pb2_grpc.MediaServiceServicer,
 ):
-    """Message and media service in one; serves media only if told so."""
+    """Message and media service in one."""
 
     def __init__(self, settings: Settings, clock: ManualClock) -> None:
         self._settings = settings
@@ -66,7 +70,6 @@ class Backend(
         self.purged: asyncio.Queue[tuple[str, ...]] = asyncio.Queue()
         """Kind, instance and, of a user, id; in the order of the calls."""
         self.permissions = {"user:get", "user:update"}
-        self.serves_media = True
         self.hold = asyncio.Event()
         """Purges of users wait for it."""
         self.hold.set()
@@ -81,8 +84,7 @@ class Backend(
         self._server = ServiceServer(self._settings, Interceptors(verifier, authorizer=None))  # type: ignore[arg-type]
         self._server.add(self, room_service_pb2_grpc.add_RoomServiceServicer_to_server)
         self._server.add(self, access_service_pb2_grpc.add_AccessServiceServicer_to_server)
-        if self.serves_media:
-            self._server.add(self, media_service_pb2_grpc.add_MediaServiceServicer_to_server)
+        self._server.add(self, media_service_pb2_grpc.add_MediaServiceServicer_to_server)
         await self._server.start(f"127.0.0.1:{self.port}")
         self.port = self._server.port
 
@@ -106,7 +108,7 @@ class Backend(
         return PurgeInstanceResponse()
 
     async def PurgeMedia(self, request: PurgeMediaRequest, context: Context) -> PurgeMediaResponse:
-        self.purged.put_nowait(("media", current_caller().instance_id))
+        self.purged.put_nowait(("media", current_caller().instance_id, *([request.user_id] if request.user_id else [])))
         return PurgeMediaResponse()
 
     async def Check(self, request: CheckRequest, context: Context) -> CheckResponse:
@@ -142,9 +144,11 @@ class House:
     settings: Settings
     clock: ManualClock
     backend: Backend
+    hasher: PasswordHasher = CHEAP_HASHER
     server: Service = field(init=False)
     channel: grpc.aio.Channel = field(init=False)
     users: UserServiceAsyncStub = field(init=False)
+    accounts: AccountServiceAsyncStub = field(init=False)
     instances: InstanceServiceAsyncStub = field(init=False)
 
     def __post_init__(self) -> None:
@@ -165,10 +169,18 @@ class House:
 
     async def start(self) -> None:
         """Starts the service, on what an earlier one left."""
-        self.server = build_server(self.settings, self.clock, Uuid7(self.clock), Backoff(first=0.01, longest=0.05))
+        self.server = build_server(
+            self.settings,
+            self.clock,
+            Uuid7(self.clock),
+            Backoff(first=0.01, longest=0.05),
+            hasher=self.hasher,
+            new_key=pooled_key,
+        )
         await self.server.start("127.0.0.1:0")
         self.channel = connect(f"127.0.0.1:{self.server.port}", self.settings)
         self.users = UserServiceStub(self.channel)
+        self.accounts = AccountServiceStub(self.channel)
         self.instances = InstanceServiceStub(self.channel)
 
     async def stop(self) -> None:

@@ -1,6 +1,7 @@
 """Deleting users and instances: all of it goes, whatever fails in between (spec §3.3)."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 from roomline.v1.instance_pb2 import Instance
@@ -18,10 +19,14 @@ from roomline.v1.user_service_pb2 import (
     NewUser,
 )
 
+from services.common.backoff import Backoff
+from services.user.deletions import Deletions, Purges
+from services.user.store import Deletion, DeletionKind, DeletionStore
 from tests.services.user.conftest import Backend, House, Tenant
 from tests.support.refusals import refuses
 
 PURGE_A = ("user", "one", "a")
+PURGE_FILES_OF_A = ("media", "one", "a")
 
 
 async def delete(house: House, tenant: Tenant, user_id: str = "a", request_id: str = "") -> None:
@@ -37,7 +42,7 @@ async def next_purge(backend: Backend) -> tuple[str, ...]:
 async def test_a_deleted_user_is_gone_everywhere_when_the_call_returns(house: House, tenant: Tenant) -> None:
     await house.create(tenant, "a", "b")
     await delete(house, tenant)
-    assert house.backend.purges() == [PURGE_A]
+    assert house.backend.purges() == [PURGE_A, PURGE_FILES_OF_A]
     with refuses("USER_NOT_FOUND"):
         await house.users.GetUser(GetUserRequest(id="a"), metadata=tenant.server())
     with refuses("USER_NOT_FOUND"):
@@ -54,7 +59,7 @@ async def test_a_repeated_delete_gets_the_first_answer(house: House, tenant: Ten
     await house.create(tenant, "a")
     await delete(house, tenant, request_id="once")
     await house.users.GetUser(GetUserRequest(id="a"), metadata=tenant.server())
-    assert house.backend.purges() == [PURGE_A]
+    assert house.backend.purges() == [PURGE_A, PURGE_FILES_OF_A]
 
 
 async def test_without_the_message_service_a_deletion_counts_and_is_finished_later(
@@ -110,7 +115,7 @@ async def test_a_user_is_created_again_only_after_the_purge_of_the_old_one(house
     assert not creation.done()
     house.backend.hold.set()
     await asyncio.gather(deletion, creation)
-    assert house.backend.purges() == []
+    assert house.backend.purges() == [PURGE_FILES_OF_A]
     await house.users.GetUser(GetUserRequest(id="a"), metadata=tenant.server())
 
 
@@ -152,4 +157,44 @@ async def test_a_deleted_user_is_created_anew_by_an_ordinary_call(house: House, 
     for _ in range(3):
         await house.users.CreateUser(CreateUserRequest(user=NewUser(id="a", name="a")), metadata=tenant.server())
         await delete(house, tenant)
-    assert house.backend.purges() == [PURGE_A] * 3
+    assert house.backend.purges() == [PURGE_A, PURGE_FILES_OF_A] * 3
+
+
+async def test_a_deletion_that_cannot_be_finished_holds_up_no_other() -> None:
+    pending = [Deletion("one", DeletionKind.USER, user_id) for user_id in ("bad", "good")]
+    tried: Counter[str] = Counter()
+    again = asyncio.Event()
+
+    class Store(DeletionStore):
+        """Deletions in memory."""
+
+        async def pending(self) -> list[Deletion]:
+            return list(pending)
+
+        async def is_pending(self, deletion: Deletion) -> bool:
+            return deletion in pending
+
+        async def finished(self, deletion: Deletion) -> None:
+            pending.remove(deletion)
+
+    class Stubborn(Purges):
+        """Never purges the one user."""
+
+        def __init__(self) -> None:
+            pass
+
+        async def user(self, instance_id: str, user_id: str) -> None:
+            tried[user_id] += 1
+            if tried["bad"] > 1:
+                again.set()
+            if user_id == "bad":
+                raise ValueError(user_id)
+
+    deletions = Deletions(Store(), Stubborn(), Backoff(first=0.001, longest=0.001))  # type: ignore[abstract]
+    running = asyncio.create_task(deletions.run())
+    async with asyncio.timeout(10):
+        await again.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [deletion.id for deletion in pending] == ["bad"]
+    assert tried["good"] == 1

@@ -96,6 +96,15 @@ async def test_id_and_key_can_be_given(house: House) -> None:
         await house.instances.CreateInstance(bad, metadata=house.operator)
 
 
+async def test_a_cluster_can_be_given(house: House) -> None:
+    request = CreateInstanceRequest(instance=Instance(id="taken", cluster="us1"))
+    made = await house.instances.CreateInstance(request, metadata=house.operator)
+    assert made.instance.locator == "v1:us1:taken"
+    bad = CreateInstanceRequest(instance=Instance(id="bad", cluster="us1:x"))
+    with refuses("FIELD_INVALID", field="instance.cluster"):
+        await house.instances.CreateInstance(bad, metadata=house.operator)
+
+
 async def test_a_repeated_create_gives_the_same_instance_and_key(house: House) -> None:
     request = CreateInstanceRequest(request_id="once")
     first = await house.instances.CreateInstance(request, metadata=house.operator)

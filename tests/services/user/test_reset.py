@@ -67,7 +67,7 @@ async def test_a_reset_lets_purges_under_way_end_first(house: House, resettable:
     house.backend.hold.set()
     await asyncio.gather(delete, reset)
     await house.create(resettable, "a")
-    assert house.backend.purges() == []
+    assert house.backend.purges() == [("media", "reset", "a")]
 
 
 async def test_a_reset_without_the_message_service_says_so_and_can_be_repeated(
@@ -82,11 +82,3 @@ async def test_a_reset_without_the_message_service_says_so_and_can_be_repeated(
     await house.start()
     await house.instances.ResetInstance(REQUEST, metadata=resettable.server())
     assert not (await users(house, resettable)).users
-
-
-async def test_a_media_service_that_cannot_purge_is_passed_over(house: House, resettable: Tenant) -> None:
-    await house.backend.down()
-    house.backend.serves_media = False
-    await house.backend.up()
-    await house.instances.ResetInstance(REQUEST, metadata=resettable.server())
-    assert house.backend.purges() == [("instance", "reset")]

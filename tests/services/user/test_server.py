@@ -156,5 +156,5 @@ async def test_a_deletion_outlives_a_kill_in_the_middle_of_it(
     async with asyncio.timeout(30):
         assert await backend.purged.get() == purge == ("user", tenant.id, "a")
     await house.create(tenant, "a")
-    assert backend.purges() == []
+    assert backend.purges() == [("media", tenant.id, "a")]
     await house.stop()

@@ -1,0 +1,1 @@
+"""The chat API dialect: `/api/v1`."""

@@ -1,0 +1,98 @@
+"""A file on its way in: from a request's body into a stream to the media service, not faster than that takes it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+from roomline.v1.error_reason_pb2 import ErrorReason
+from roomline.v1.media_service_pb2 import UploadAttachmentRequest, UploadAttachmentResponse
+
+from services.common.errors import RoomlineError
+
+if TYPE_CHECKING:
+    from gateway.request import Request
+
+Result = TypeVar("Result")
+
+PIECE_BYTES = 256 * 1024
+"""The largest message of an upload."""
+
+Method = grpc.aio.StreamUnaryMultiCallable[UploadAttachmentRequest, UploadAttachmentResponse]
+Call = grpc.aio.StreamUnaryCall[UploadAttachmentRequest, UploadAttachmentResponse]
+
+
+async def upload(
+    request: Request, method: Method, first: UploadAttachmentRequest, chunks: AsyncIterator[bytes]
+) -> UploadAttachmentResponse:
+    """Sends `first` and the chunks; returns when the service has stored them.
+
+    A refusal ends it at once, however much the client still has to send. If the chunks raise, the service is told that
+    the upload is off, and stores nothing.
+    """
+    call = method(metadata=request.metadata)
+    answer = asyncio.ensure_future(_answer(call))
+    sending = asyncio.create_task(_send(call, first, chunks, request.limits.idle_seconds))
+    try:
+        await asyncio.wait((sending, answer), return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            sending.result()
+        async with asyncio.timeout(request.limits.idle_seconds):
+            return await answer
+    except TimeoutError:
+        raise RoomlineError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED) from None
+    finally:
+        sending.cancel()
+        call.cancel()
+        await asyncio.gather(sending, answer, return_exceptions=True)
+
+
+def check_size(request: Request, besides: int = 0) -> None:
+    """Raises FILE_TOO_LARGE if the announced size alone says so. `besides` is what a body may have beside its file."""
+    limit = request.limits.file_bytes
+    if (request.content_length or 0) > limit + besides:
+        raise RoomlineError(ErrorReason.ERROR_REASON_FILE_TOO_LARGE, limit=limit)
+
+
+async def _answer(call: Call) -> UploadAttachmentResponse:
+    """The answer. A refusal is raised as the service gave it.
+
+    If it comes while a message is on its way, grpc.aio can write INTERNAL over it before anybody who awaits the call is
+    told; a callback sees what was there first.
+    """
+    statuses: list[grpc.aio.AioRpcError] = []
+    call.add_done_callback(lambda ended: statuses.append(_status(ended)))
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        told = (status for status in statuses if status.code() not in {grpc.StatusCode.OK, grpc.StatusCode.INTERNAL})
+        raise next(told, error) from None
+
+
+def _status(ended: Call) -> grpc.aio.AioRpcError:
+    trailing = _ready(ended.trailing_metadata())
+    return grpc.aio.AioRpcError(_ready(ended.code()), grpc.aio.Metadata(), trailing, _ready(ended.details()))
+
+
+def _ready(waiting: Coroutine[Any, Any, Result]) -> Result:
+    """The result of a coroutine that has nothing to wait for."""
+    try:
+        waiting.send(None)
+    except StopIteration as ended:
+        return ended.value  # type: ignore[no-any-return]
+    raise RuntimeError("it waits")
+
+
+async def _send(call: Call, first: UploadAttachmentRequest, chunks: AsyncIterator[bytes], idle_seconds: float) -> None:
+    try:
+        await call.write(first)
+        async for chunk in chunks:
+            for start in range(0, len(chunk), PIECE_BYTES):
+                piece = UploadAttachmentRequest(chunk=chunk[start : start + PIECE_BYTES])
+                async with asyncio.timeout(idle_seconds):
+                    await call.write(piece)
+        await call.done_writing()
+    except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
+        pass  # the call has ended: its answer says why

@@ -1,0 +1,102 @@
+"""Who may do what with an attachment: the message service knows rooms, members and messages, and is asked each time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import grpc
+from roomline.v1.access_service_pb2 import CheckRequest, CheckResponse
+from roomline.v1.attachment_pb2 import AttachmentUse
+from roomline.v1.error_reason_pb2 import ErrorReason
+from roomline.v1.message_service_pb2 import CheckAttachmentUsesRequest
+
+from services.common.call import Caller
+from services.common.errors import RoomlineError, reraise
+from services.common.tokens import ServiceTokens
+from services.media.store import AttachmentStore, Stored, Use
+
+if TYPE_CHECKING:
+    from roomline.v1.access_service_pb2_grpc import AccessServiceAsyncStub
+    from roomline.v1.message_service_pb2_grpc import MessageServiceAsyncStub
+
+AT_ONCE = 1000
+"""Uses asked about in one call: what the contract takes."""
+SECONDS = 5
+
+
+class Readers:
+    """Every method raises SERVICE_UNAVAILABLE if the message service must be asked and does not answer."""
+
+    def __init__(
+        self,
+        access: AccessServiceAsyncStub,
+        messages: MessageServiceAsyncStub,
+        store: AttachmentStore,
+        tokens: ServiceTokens,
+    ) -> None:
+        self._access = access
+        self._messages = messages
+        self._store = store
+        self._tokens = tokens
+
+    async def require_permission(self, caller: Caller, permission: str) -> None:
+        """Raises PERMISSION_MISSING for a user without it, where the contract cannot: callers need no token there."""
+        if caller.is_user and not (await self._check(caller, permission, "")).allowed:
+            raise RoomlineError(ErrorReason.ERROR_REASON_PERMISSION_MISSING, permission=permission)
+
+    async def member_room(self, caller: Caller, room_id: str) -> str:
+        """The uid of a room in which the caller may put files. Raises ROOM_NOT_FOUND, and for users NOT_A_MEMBER."""
+        answer = await self._check(caller, "file:create", room_id)
+        if not answer.HasField("room_uid"):
+            raise RoomlineError(ErrorReason.ERROR_REASON_ROOM_NOT_FOUND)
+        if caller.is_user and not answer.member:
+            raise RoomlineError(ErrorReason.ERROR_REASON_NOT_A_MEMBER)
+        return answer.room_uid
+
+    async def readable_room(self, caller: Caller, room_id: str) -> str:
+        """The uid of a room that the caller may read. Raises ROOM_NOT_FOUND, and for users NOT_A_MEMBER."""
+        answer = await self._check(caller, "file:get", room_id)
+        if not answer.HasField("room_uid"):
+            raise RoomlineError(ErrorReason.ERROR_REASON_ROOM_NOT_FOUND)
+        if caller.is_user and not answer.readable:
+            raise RoomlineError(ErrorReason.ERROR_REASON_NOT_A_MEMBER)
+        return answer.room_uid
+
+    async def require_readable(self, caller: Caller, stored: Stored) -> None:
+        """Raises ATTACHMENT_NOT_FOUND unless the caller uploaded it, is a server, or can read a message that has it."""
+        if not caller.is_user or stored.attachment.user_id == caller.user_id:
+            return
+        instance_id, attachment_id, last = stored.instance_id, stored.attachment.id, ""
+        while message_uids := await self._store.uses(instance_id, attachment_id, last, AT_ONCE):
+            uses = [Use(instance_id, message_uid, attachment_id) for message_uid in message_uids]
+            if await self.live(uses, caller.user_id):
+                return
+            last = message_uids[-1]
+        raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND)
+
+    async def live(self, uses: Sequence[Use], user_id: str = "") -> set[Use]:
+        """Those, all of one instance, whose messages exist, and which the user, if any, can read."""
+        pieces = (uses[start : start + AT_ONCE] for start in range(0, len(uses), AT_ONCE))
+        return {use for piece in pieces for use in await self._live(piece, user_id)}
+
+    async def _live(self, uses: Sequence[Use], user_id: str) -> set[Use]:
+        request = CheckAttachmentUsesRequest(user_id=user_id)
+        request.uses.extend(AttachmentUse(message_uid=use.message_uid, attachment_id=use.attachment_id) for use in uses)
+        instance_id = uses[0].instance_id
+        metadata = self._tokens.metadata(instance_id)
+        try:
+            answer = await self._messages.CheckAttachmentUses(request, metadata=metadata, timeout=SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise reraise(error) from error
+        return {Use(instance_id, use.message_uid, use.attachment_id) for use in answer.uses}
+
+    async def _check(self, caller: Caller, permission: str, room_id: str) -> CheckResponse:
+        user_id = caller.user_id if caller.is_user else ""
+        request = CheckRequest(user_id=user_id, permission=permission, room_id=room_id)
+        try:
+            return await self._access.Check(
+                request, metadata=self._tokens.metadata(caller.instance_id), timeout=SECONDS
+            )
+        except grpc.aio.AioRpcError as error:
+            raise reraise(error) from error
