@@ -48,7 +48,9 @@ class Attachments:
 
     async def upload(self, request: Request) -> Response:
         """Answers 200 when the bytes are safe (spec §6.2)."""
-        first = UploadAttachmentRequest(signature=_signature(request))
+        first = UploadAttachmentRequest(
+            signature=_signature(request), attachment_id=request.parameters["attachment_id"]
+        )
         check_size(request)
         request.metadata = ((REQUEST_ID_KEY, request.request_id),)
         await upload(request, self._stub.UploadAttachment, first, request.chunks())

@@ -39,6 +39,8 @@ class Limits(NamedTuple):
     """The largest file; `body_bytes` does not hold for files."""
     idle_seconds: float = 60.0
     """How long a transfer may stand still."""
+    finish_seconds: float = 600.0
+    """How long it may take to store an upload whose bytes are all there."""
 
 
 class Request:

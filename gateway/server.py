@@ -41,6 +41,7 @@ def build_app(
         public_url=settings.public_url,
         file_bytes=settings.media_max_bytes,
         idle_seconds=settings.idle_timeout_seconds,
+        finish_seconds=settings.finish_timeout_seconds,
     )
 
     def refusal(error: BaseException, request: Request) -> Response:

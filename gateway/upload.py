@@ -39,7 +39,7 @@ async def upload(
         await asyncio.wait((sending, answer), return_when=asyncio.FIRST_COMPLETED)
         if sending.done():
             sending.result()
-        async with asyncio.timeout(request.limits.idle_seconds):
+        async with asyncio.timeout(request.limits.finish_seconds):
             return await answer
     except TimeoutError:
         raise RoomlineError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED) from None

@@ -27,7 +27,7 @@ from gateway.chat_api.credentials import subject
 from gateway.chat_api.deadlines import Deadlines
 from gateway.chat_api.endpoint import Kind
 from gateway.chat_api.errors import BODY, EMPTY_MESSAGE, InputError
-from gateway.chatkit.errors import problem_of
+from gateway.problem import problem_of
 from gateway.response import Response, json_response
 from services.common.errors import RoomlineError
 from services.common.file_headers import UNKNOWN_TYPE

@@ -24,7 +24,7 @@ from gateway.chat_api import parse, render
 from gateway.chat_api.credentials import subject
 from gateway.chat_api.endpoint import Kind
 from gateway.chat_api.errors import BODY, InputError
-from gateway.chatkit.errors import problem_of
+from gateway.problem import problem_of
 from gateway.response import Response, json_response
 from services.common.errors import RoomlineError
 

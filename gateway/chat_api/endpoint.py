@@ -18,7 +18,7 @@ from services.common.errors import RoomlineError
 from services.common.interceptors import INSTANCE_KEY, REQUEST_ID_KEY
 
 if TYPE_CHECKING:
-    from gateway.chatkit.inquiry import Inquiry
+    from gateway.inquiry import Inquiry
     from services.common.tokens import ServiceTokens
 
 TRUSTED_BYTES = 8 * 1024

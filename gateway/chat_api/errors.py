@@ -16,8 +16,8 @@ import structlog
 from roomline.v1.error_reason_pb2 import ErrorReason
 
 from gateway.chat_api import render
-from gateway.chatkit.errors import Problem, Reason, problem_of
 from gateway.edge import EdgeReason
+from gateway.problem import Problem, Reason, problem_of
 from gateway.response import Header, Response, json_response
 from services.common.errors import RoomlineError
 
@@ -145,6 +145,7 @@ ANSWERS: Mapping[Reason, Answer] = {
 
 _FIELD_NAMES = {
     "page_size": "limit",
+    "page_token": "after",
     "created_from": "ts_from",
     "created_before": "ts_to",
     "room_uid": "conversation_id",

@@ -13,7 +13,7 @@ from gateway.chat_api.media import Media
 from gateway.chat_api.membership import Membership
 from gateway.chat_api.people import Accounts
 from gateway.chat_api.users import Users
-from gateway.chatkit.inquiry import Inquiry
+from gateway.inquiry import Inquiry
 from gateway.router import Handler, Router
 from services.common.tokens import SERVICE_ISSUER, ServiceTokens
 

@@ -9,8 +9,9 @@ import structlog
 from roomline.v1.error_reason_pb2 import ErrorReason
 
 from gateway.chatkit import errors
-from gateway.chatkit.inquiry import Inquiry
 from gateway.edge import ClientGoneError
+from gateway.inquiry import Inquiry
+from gateway.problem import problem_of
 from gateway.request import Metadata, Request
 from gateway.response import Response
 from gateway.router import Handler, segments
@@ -88,20 +89,20 @@ class Endpoint:
         try:
             return await self._handler(request)
         except _FAILURES as first:
-            if errors.problem_of(first).reason not in _PERHAPS_SPACES:
+            if problem_of(first).reason not in _PERHAPS_SPACES:
                 raise
             request.parameters = _with_spaces(request)
             try:
                 return await self._handler(request)
             except _FAILURES as second:
-                if errors.problem_of(second).reason in _PERHAPS_SPACES:
+                if problem_of(second).reason in _PERHAPS_SPACES:
                     raise first from None
                 raise
 
 
 def refusal(error: BaseException, request: Request, service: str) -> Response:
     """The response to a request that failed. The reason of a 5xx goes to the log, not to the client."""
-    problem = errors.problem_of(error)
+    problem = problem_of(error)
     response = errors.response_to(problem, request.method, service, request.field_names)
     if response.status >= 500:
         details = {"reason": problem.name, "message": problem.message, "request_id": request.request_id}

@@ -6,21 +6,16 @@ surely nothing was done carry it on every method. The text of a 5xx is fixed: no
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-import grpc
 from roomline.v1.error_reason_pb2 import ErrorReason
 
 from gateway.chatkit import render
-from gateway.edge import EdgeError, EdgeReason
+from gateway.edge import EdgeReason
+from gateway.problem import Problem, Reason
 from gateway.response import Header, Response, json_response
-from services.common.errors import RoomlineError, failure_of, reason_name
-from services.common.server import MAX_REQUEST_BYTES
-
-Reason: TypeAlias = "ErrorReason.ValueType | EdgeReason"
 
 
 class Answer(NamedTuple):
@@ -146,13 +141,6 @@ ANSWERS: Mapping[Reason, Answer] = {
     ),
 }
 
-_REASONS_OF_CODES = {
-    grpc.StatusCode.UNAVAILABLE: ErrorReason.ERROR_REASON_CONNECTION_LOST,
-    grpc.StatusCode.DEADLINE_EXCEEDED: ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED,
-    grpc.StatusCode.CANCELLED: ErrorReason.ERROR_REASON_CANCELLED,
-}
-"""For failures that carry no reason of ours: the gRPC core raised them."""
-
 _FIELD_NAMES = {
     "page_size": "limit",
     "created_from": "from_ts",
@@ -164,38 +152,6 @@ _FIELD_NAMES = {
 """Fields of requests whose names in the JSON or the query differ."""
 
 _RESOURCE_LINK = "attachment.resource_link"
-
-
-class Problem(NamedTuple):
-    """Why a request failed, wherever it did."""
-
-    reason: Reason
-    message: str
-    metadata: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """The reason's name, for the log."""
-        return self.reason.name if isinstance(self.reason, EdgeReason) else reason_name(self.reason)
-
-
-def problem_of(error: BaseException) -> Problem:
-    """Finds the reason of whatever was raised; what nobody foresaw is INTERNAL."""
-    match error:
-        case EdgeError():
-            return Problem(error.reason, "", error.metadata)
-        case RoomlineError():
-            return Problem(error.reason, error.message, error.metadata)
-        case grpc.aio.AioRpcError():
-            failure = failure_of(error)
-            if not failure.reason and failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # no frame is larger
-                return problem_of(RoomlineError(ErrorReason.ERROR_REASON_REQUEST_TOO_LARGE, limit=MAX_REQUEST_BYTES))
-            reason = failure.reason or _REASONS_OF_CODES.get(failure.code, ErrorReason.ERROR_REASON_INTERNAL)
-            return Problem(reason, failure.message, failure.metadata)
-        case asyncio.CancelledError():
-            return Problem(ErrorReason.ERROR_REASON_CANCELLED, "", {})
-        case _:
-            return Problem(ErrorReason.ERROR_REASON_INTERNAL, "", {})
 
 
 def response_to(problem: Problem, method: str, service: str, field_names: Mapping[str, str]) -> Response:

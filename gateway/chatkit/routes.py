@@ -9,13 +9,13 @@ import grpc
 from gateway.chatkit.attachments import Attachments, Files
 from gateway.chatkit.cursors import Cursors
 from gateway.chatkit.endpoint import Endpoint
-from gateway.chatkit.inquiry import Inquiry
 from gateway.chatkit.members import Members
 from gateway.chatkit.messages import PARTS, TEXT, Messages
 from gateway.chatkit.resources import Resources
 from gateway.chatkit.rooms import Rooms
 from gateway.chatkit.token_provider import TokenProvider
 from gateway.chatkit.users import Users
+from gateway.inquiry import Inquiry
 from gateway.router import Handler, Router
 
 Routes = list[tuple[str, str, Handler]]

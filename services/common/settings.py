@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     """How long the gateway waits for a service."""
     idle_timeout_seconds: float = Field(60.0, gt=0)
     """How long an upload or a download may stand still, because nothing arrives or nothing is taken."""
+    finish_timeout_seconds: float = Field(600.0, gt=0)
+    """How long the gateway waits, after the last byte of an upload, until it is stored: an object store may take its
+    time to put a large file together."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     idempotency_hours: int = Field(24, ge=1)

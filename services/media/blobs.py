@@ -114,10 +114,14 @@ class Blobs:
         return keys
 
     async def presigned(self, keys: Sequence[str], seconds: int) -> dict[str, str]:
-        """URLs with which anybody can get these objects."""
+        """URLs with which anybody can get these objects; none if the store cannot make them now."""
         if not keys or not isinstance(self._store, S3Store | GCSStore | AzureStore):
             return {}
-        urls = await obstore.sign_async(self._store, "GET", keys, timedelta(seconds=seconds))
+        try:
+            urls = await obstore.sign_async(self._store, "GET", keys, timedelta(seconds=seconds))
+        except (BaseError, OSError) as error:
+            log.error("urls_not_signed", exc_info=error)
+            return {}
         return dict(zip(keys, urls, strict=True))
 
     async def _delete_one(self, key: str) -> bool:
@@ -173,7 +177,12 @@ class FolderBlobs(Blobs):
 
     async def open(self) -> None:
         """See `Blobs`."""
-        await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+
+        def make() -> None:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync(self._folder.parent)  # else a power cut could take the folder away, files and all
+
+        await asyncio.to_thread(make)
         self._store = LocalStore(self._folder)
 
     @property
@@ -228,6 +237,8 @@ class FolderBlobs(Blobs):
 def open_blobs(settings: Settings) -> Blobs:
     """The store that the settings name. Raises ValueError, or an error of obstore's, if there is none such."""
     url = urlsplit(settings.media_url)
+    if url.scheme == "file" and url.netloc:
+        raise ValueError(f"ROOMLINE_MEDIA_URL: {settings.media_url!r} names a host; a folder takes three slashes")
     if not settings.media_url or url.scheme == "file":
         folder = Path(unquote(url.path)) if settings.media_url else settings.data_dir / "media"
         return FolderBlobs(folder)

@@ -13,7 +13,6 @@ from roomline.v1.media_service_pb2 import DownloadAttachmentRequest, DownloadAtt
 from services.common.errors import RoomlineError
 from services.media.arrivals import Arrivals
 from services.media.blobs import Blobs, MissingError
-from services.media.links import Links
 from services.media.pictures import THUMBNAIL_TYPE
 from services.media.sqlite_attachments import etag
 from services.media.store import AttachmentStore, Stored
@@ -45,11 +44,10 @@ class Downloads:
     """Reads attachments and their thumbnails."""
 
     def __init__(
-        self, store: AttachmentStore, blobs: Blobs, links: Links, arrivals: Arrivals, hold_seconds: float = HOLD_SECONDS
+        self, store: AttachmentStore, blobs: Blobs, arrivals: Arrivals, hold_seconds: float = HOLD_SECONDS
     ) -> None:
         self._store = store
         self._blobs = blobs
-        self._links = links
         self._arrivals = arrivals
         self._hold_seconds = hold_seconds
         self._running: dict[tuple[str, str], set[_Reading]] = {}
@@ -58,7 +56,16 @@ class Downloads:
         self, stored: Stored, request: DownloadAttachmentRequest
     ) -> AsyncGenerator[DownloadAttachmentResponse]:
         """The metadata, then the bytes. Raises ATTACHMENT_NOT_FOUND, also if it is deleted meanwhile, RANGE_INVALID."""
-        stored = await self._uploaded(stored)
+        # Noted before the row is read: whoever deletes it later finds the download, earlier ones leave no row.
+        with self._noted(stored) as reading:
+            stored = await self._uploaded(await self._store.get(stored.instance_id, stored.attachment.id))
+            async with aclosing(self._stream(stored, request, reading)) as responses:
+                async for response in responses:
+                    yield response
+
+    async def _stream(
+        self, stored: Stored, request: DownloadAttachmentRequest, reading: _Reading
+    ) -> AsyncGenerator[DownloadAttachmentResponse]:
         for _ in range(TRIES):
             wanted = await self._object(stored, request.thumbnail)
             offset, length = _range(request, wanted.size)
@@ -70,27 +77,26 @@ class Downloads:
         else:
             raise _not_found()
         head = DownloadHead(
-            attachment=await self._links.complete_one(stored),
+            attachment=stored.attachment,
             content_type=wanted.content_type,
             size=wanted.size,
             offset=offset,
             length=length,
             etag=etag(wanted.key),
         )
-        yield DownloadAttachmentResponse(head=head)
         async with aclosing(chunks):
-            with self._noted(stored) as reading:
-                try:
-                    async for chunk in chunks:
-                        if reading.deleted:
-                            raise _not_found()
-                        yield DownloadAttachmentResponse(chunk=chunk)
-                except MissingError as error:
-                    raise _not_found() from error
+            yield DownloadAttachmentResponse(head=head)
+            try:
+                async for chunk in chunks:
+                    if reading.deleted:
+                        raise _not_found()
+                    yield DownloadAttachmentResponse(chunk=chunk)
+            except MissingError as error:
+                raise _not_found() from error
 
-    def in_progress(self, instance_id: str) -> list[str]:
-        """The attachments of the instance that are being downloaded."""
-        return [attachment_id for place, attachment_id in self._running if place == instance_id]
+    def in_progress(self) -> list[tuple[str, str]]:
+        """The attachments that are being downloaded, each with its instance before it."""
+        return list(self._running)
 
     async def stop(self, instance_id: str, attachment_id: str) -> None:
         """Ends the downloads of an attachment that was deleted: a folder would go on giving what it has opened."""

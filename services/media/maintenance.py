@@ -16,6 +16,7 @@ from services.media.blobs import Blobs
 from services.media.readers import AT_ONCE, Readers
 from services.media.signatures import Signatures
 from services.media.store import CleanupStore, Use, UseStore
+from services.media.uploads import WRITING_SECONDS
 
 log = structlog.get_logger()
 
@@ -23,8 +24,6 @@ IDLE_SECONDS = 24 * 3600
 """How long an attachment may be without a use (spec §6.5)."""
 CLAIM_SECONDS = 600
 """How long a claim may be without its message."""
-WRITING_SECONDS = 24 * 3600
-"""How long an upload may take."""
 GARBAGE_AT_ONCE = 500
 EVER = 2**62
 """Later than any time."""
@@ -91,10 +90,11 @@ class Maintenance:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._garbage.wait(), self._pace.sweep)
 
-    async def sweep_forever(self) -> None:
-        """Ends what is over, every now and then, until cancelled."""
+    async def sweep_forever(self, expired: Callable[[], Awaitable[None]]) -> None:
+        """Ends what is over, every now and then, until cancelled. `expired` ends the transfers of what is gone."""
         while True:
             await self.sweep()
+            await self._try("transfers", expired)
             await asyncio.sleep(self._pace.sweep)
 
     async def collect(self, instance_id: str | None = None) -> bool:

@@ -8,7 +8,7 @@ from roomline.v1 import media_service_pb2 as pb
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.media_service_pb2_grpc import MediaServiceServicer
 
-from services.common import limits, pagination
+from services.common import limits, pagination, timestamps
 from services.common.call import Caller, Level, current_caller
 from services.common.errors import RoomlineError
 from services.common.interceptors import Context
@@ -19,7 +19,7 @@ from services.media.links import Links
 from services.media.readers import Readers
 from services.media.removals import Removals
 from services.media.signatures import Signatures, Signed
-from services.media.store import AttachmentStore, Stored, UseStore
+from services.media.store import AttachmentStore, Bounds, Stored, UseStore
 from services.media.uploads import Uploads, file_limit
 
 PAGE_SIZE = 100
@@ -74,7 +74,10 @@ class MediaServicer(MediaServiceServicer):
     ) -> pb.UploadAttachmentResponse:
         first = await anext(request_iterator)
         if first.WhichOneof("step") == "signature":
-            stored = await self._named(self._signatures.verify(first.signature, "PUT"))
+            signed = self._signatures.verify(first.signature, "PUT")
+            if first.attachment_id not in {"", signed.attachment_id}:
+                raise RoomlineError(ErrorReason.ERROR_REASON_SIGNATURE_INVALID)
+            stored = await self._named(signed)
         else:
             stored = await self._own(first.id)
         uploaded = await self._uploads.upload(stored, request_iterator)
@@ -89,8 +92,8 @@ class MediaServicer(MediaServiceServicer):
             expires, stored = signed.expires, await self._named(signed)
         else:
             caller = _with_token(request.id)
-            await self._readers.require_permission(caller, "file:get")
             stored = await self._readable(caller, request.id)
+            await self._readers.require_permission(caller, "file:get", stored)
         async with aclosing(self._downloads.stream(stored, request)) as responses:
             async for response in responses:
                 if expires is not None and response.HasField("head"):
@@ -123,14 +126,17 @@ class MediaServicer(MediaServiceServicer):
     async def ListAttachments(self, request: pb.ListAttachmentsRequest, context: Context) -> pb.ListAttachmentsResponse:
         caller = current_caller()
         size = pagination.page_size(request.page_size, default=PAGE_SIZE, maximum=MAX_PAGE_SIZE)
-        before = ""
+        bounds = Bounds(size=size + 1)
         if request.page_token:
             (before,) = pagination.decode_page_token(request.page_token, str)
+            bounds = bounds._replace(before_id=before)
+        if request.HasField("created_before"):
+            bounds = bounds._replace(created_before=timestamps.from_proto(request.created_before))
         if request.room_id:
             room_uid = await self._readers.readable_room(caller, request.room_id)
-            found = await self._attachments.in_room(caller.instance_id, room_uid, before, size + 1)
+            found = await self._attachments.in_room(caller.instance_id, room_uid, bounds)
         else:
-            found = await self._attachments.of_user(caller.instance_id, caller.actor(), before, size + 1)
+            found = await self._attachments.of_user(caller.instance_id, caller.actor(), bounds)
         token = pagination.encode_page_token(found[size - 1].attachment.id) if len(found) > size else ""
         page = found[:size]
         if request.room_id:
@@ -180,10 +186,10 @@ class MediaServicer(MediaServiceServicer):
     async def _own(self, attachment_id: str) -> Stored:
         """An upload of the caller's, or any one for a server. Raises ATTACHMENT_NOT_FOUND."""
         caller = _with_token(attachment_id)
-        await self._readers.require_permission(caller, "file:create")
         stored = await self._attachments.get(caller.instance_id, attachment_id)
         if caller.is_user and stored.attachment.user_id != caller.user_id:
             raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND)
+        await self._readers.require_permission(caller, "file:create", stored)
         return stored
 
     async def _readable(self, caller: Caller, attachment_id: str) -> Stored:

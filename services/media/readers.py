@@ -40,9 +40,9 @@ class Readers:
         self._store = store
         self._tokens = tokens
 
-    async def require_permission(self, caller: Caller, permission: str) -> None:
-        """Raises PERMISSION_MISSING for a user without it, where the contract cannot: callers need no token there."""
-        if caller.is_user and not (await self._check(caller, permission, "")).allowed:
+    async def require_permission(self, caller: Caller, permission: str, stored: Stored) -> None:
+        """Raises PERMISSION_MISSING for a user without it in the attachment's room, where the contract cannot."""
+        if caller.is_user and not (await self._check(caller, permission, stored.attachment.room_id)).allowed:
             raise RoomlineError(ErrorReason.ERROR_REASON_PERMISSION_MISSING, permission=permission)
 
     async def member_room(self, caller: Caller, room_id: str) -> str:
@@ -62,6 +62,12 @@ class Readers:
         if caller.is_user and not answer.readable:
             raise RoomlineError(ErrorReason.ERROR_REASON_NOT_A_MEMBER)
         return answer.room_uid
+
+    async def room_id(self, caller: Caller, field: str, uid: str) -> str | None:  # noqa: ARG002 - it is `room_uid`
+        """The id of the room with this uid, as `Names` promises: None for one that the caller may not read."""
+        user_id = caller.user_id if caller.is_user else ""
+        answer = await self._ask(caller, CheckRequest(user_id=user_id, permission="file:get", room_uid=uid))
+        return answer.room_id if answer.readable else None
 
     async def require_readable(self, caller: Caller, stored: Stored) -> None:
         """Raises ATTACHMENT_NOT_FOUND unless the caller uploaded it, is a server, or can read a message that has it."""
@@ -93,7 +99,9 @@ class Readers:
 
     async def _check(self, caller: Caller, permission: str, room_id: str) -> CheckResponse:
         user_id = caller.user_id if caller.is_user else ""
-        request = CheckRequest(user_id=user_id, permission=permission, room_id=room_id)
+        return await self._ask(caller, CheckRequest(user_id=user_id, permission=permission, room_id=room_id))
+
+    async def _ask(self, caller: Caller, request: CheckRequest) -> CheckResponse:
         try:
             return await self._access.Check(
                 request, metadata=self._tokens.metadata(caller.instance_id), timeout=SECONDS

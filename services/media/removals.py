@@ -55,11 +55,16 @@ class Removals:
         if not user_id:
             await self._maintenance.collect(instance_id)
 
+    async def expired(self) -> None:
+        """Ends uploads and downloads of what time has removed, in any instance."""
+        for instance_id in {place[0] for transfers in self._transfers for place in transfers.in_progress()}:
+            await self._removed(instance_id)
+
     async def _removed(self, instance_id: str) -> None:
         """Ends uploads and downloads of what is gone, and has the bytes deleted."""
         self._maintenance.left_garbage()
         for transfers in self._transfers:
-            running = transfers.in_progress(instance_id)
+            running = [attachment_id for place, attachment_id in transfers.in_progress() if place == instance_id]
             there = {stored.attachment.id for stored in await self._attachments.batch(instance_id, running)}
             for attachment_id in running:
                 if attachment_id not in there:

@@ -46,7 +46,7 @@ from services.media.removals import Removals
 from services.media.signatures import Signatures
 from services.media.store import Stored
 from services.media.thumbnailer import Thumbnailer
-from services.media.uploads import Uploads
+from services.media.uploads import PATIENCE, Patience, Uploads
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -57,6 +57,7 @@ def build_server(
     new_id: Callable[[], str] | None = None,
     pace: Pace | None = None,
     hold_seconds: float = HOLD_SECONDS,
+    patience: Patience = PATIENCE,
 ) -> Service:
     """Wires a media service, to be called inside a running loop. `new_id` makes UUIDv7.
 
@@ -114,12 +115,12 @@ def build_server(
         arrivals.arrived(attachment)
         thumbnailer.uploaded(attachment)
 
-    uploads = Uploads(pending, blobs, limits, new_key, settings, uploaded, maintenance.left_garbage)
-    downloads = Downloads(attachments, blobs, links, arrivals, hold_seconds)
+    uploads = Uploads(pending, blobs, limits, new_key, settings, uploaded, maintenance.left_garbage, patience)
+    downloads = Downloads(attachments, blobs, arrivals, hold_seconds)
     removals = Removals(attachments, uses, cleanup, uploads, downloads, maintenance)
 
     verifier = TokenVerifier(credentials, service_secret, settings.operator_secret.get_secret_value(), seconds)
-    interceptors = Interceptors(verifier, RemoteAuthorizer(access, tokens), new_id)
+    interceptors = Interceptors(verifier, RemoteAuthorizer(access, tokens), new_id, readers)
     server = ServiceServer(settings, interceptors, small_streams=True)
     server.add(
         MediaServicer(
@@ -136,7 +137,7 @@ def build_server(
             _running(maintenance, uploads),
             background(credentials.watch),
             background(maintenance.collect_forever),
-            background(maintenance.sweep_forever),
+            background(lambda: maintenance.sweep_forever(removals.expired)),
             background(thumbnailer.work_forever),
         ],
     )

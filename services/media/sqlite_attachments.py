@@ -21,7 +21,7 @@ from services.common.idempotency import recall, remembered, request_key
 from services.common.ids import Clock
 from services.common.sqlite import Database
 from services.media import sqlite_usage
-from services.media.store import Stored, Thumbnail, Use
+from services.media.store import Bounds, Stored, Thumbnail, Use
 
 COLUMNS = (
     "a.id, a.user_id, a.room_id, a.room_uid, a.name, a.content_type, a.caption, a.custom_data, a.size, a.sized,"
@@ -101,6 +101,14 @@ def find_all(connection: sqlite3.Connection, instance_id: str, attachment_ids: C
         (instance_id, *attachment_ids),
     )
     return [to_stored(instance_id, AttachmentRow(*row)) for row in rows]
+
+
+def is_used(connection: sqlite3.Connection, instance_id: str, attachment_id: str) -> bool:
+    """Whether a message uses the attachment, as far as anybody knows."""
+    row = connection.execute(
+        "SELECT 1 FROM uses WHERE instance_id = ? AND attachment_id = ? LIMIT 1", (instance_id, attachment_id)
+    ).fetchone()
+    return row is not None
 
 
 def remove(connection: sqlite3.Connection, instance_id: str, attachment_ids: Iterable[str], now: int) -> None:
@@ -185,22 +193,23 @@ class SqliteAttachments:
         """See `AttachmentStore`."""
         return await self._database.read(lambda connection: find_all(connection, instance_id, attachment_ids))
 
-    async def of_user(self, instance_id: str, user_id: str, before_id: str, size: int) -> list[Stored]:
+    async def of_user(self, instance_id: str, user_id: str, bounds: Bounds) -> list[Stored]:
         """See `AttachmentStore`."""
         query = (
             f"SELECT {COLUMNS} FROM attachments a WHERE a.instance_id = ? AND a.user_id = ? AND a.id < ?"
-            " ORDER BY a.id DESC LIMIT ?"
+            " AND a.created_at < ? ORDER BY a.id DESC LIMIT ?"
         )
-        return await self._list(query, instance_id, user_id, before_id, size)
+        return await self._list(query, instance_id, user_id, bounds)
 
-    async def in_room(self, instance_id: str, room_uid: str, before_id: str, size: int) -> list[Stored]:
+    async def in_room(self, instance_id: str, room_uid: str, bounds: Bounds) -> list[Stored]:
         """See `AttachmentStore`."""
         query = (
-            f"SELECT {COLUMNS} FROM (SELECT DISTINCT instance_id, attachment_id FROM uses WHERE instance_id = ?"
-            " AND room_uid = ? AND attachment_id < ? ORDER BY attachment_id DESC LIMIT ?) u"
-            " JOIN attachments a ON a.instance_id = u.instance_id AND a.id = u.attachment_id ORDER BY a.id DESC"
+            f"SELECT DISTINCT {COLUMNS} FROM uses u"
+            " JOIN attachments a ON a.instance_id = u.instance_id AND a.id = u.attachment_id"
+            " WHERE u.instance_id = ? AND u.room_uid = ? AND u.attachment_id < ? AND a.created_at < ?"
+            " ORDER BY u.attachment_id DESC LIMIT ?"
         )
-        return await self._list(query, instance_id, room_uid, before_id, size)
+        return await self._list(query, instance_id, room_uid, bounds)
 
     async def uses(self, instance_id: str, attachment_id: str, after_message_uid: str, size: int) -> list[str]:
         """See `AttachmentStore`."""
@@ -233,7 +242,7 @@ class SqliteAttachments:
             owner = find(connection, *key).attachment.user_id
             if caller.is_user and owner != caller.user_id:
                 raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND)
-            if connection.execute("SELECT 1 FROM uses WHERE instance_id = ? AND attachment_id = ?", key).fetchone():
+            if is_used(connection, *key):
                 raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_IN_USE)
             remove(connection, caller.instance_id, [request.id], self._clock())
             return DeleteAttachmentResponse()
@@ -254,8 +263,7 @@ class SqliteAttachments:
             raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND)
         return Thumbnail(*row)
 
-    async def _list(self, query: str, instance_id: str, value: str, before_id: str, size: int) -> list[Stored]:
-        rows = await self._database.read(
-            lambda connection: connection.execute(query, (instance_id, value, before_id or AFTER_ALL, size)).fetchall()
-        )
+    async def _list(self, query: str, instance_id: str, value: str, bounds: Bounds) -> list[Stored]:
+        values = (instance_id, value, bounds.before_id or AFTER_ALL, bounds.created_before, bounds.size)
+        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [to_stored(instance_id, AttachmentRow(*row)) for row in rows]

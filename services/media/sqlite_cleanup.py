@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 from services.common.ids import Clock
 from services.common.sqlite import Database, Work
+from services.media import sqlite_usage
 from services.media.sqlite_attachments import remove
 from services.media.sqlite_uploads import give_up
 from services.media.store import Garbage
@@ -74,6 +75,20 @@ class SqliteCleanup:
     async def purge_user(self, instance_id: str, user_id: str) -> None:
         """See `CleanupStore`."""
         await self._remove(f"a.instance_id = ? AND a.user_id = ? AND {_UNUSED}", instance_id, user_id)
+
+        def disown(connection: sqlite3.Connection) -> int:
+            sizes = connection.execute(
+                "UPDATE attachments SET user_id = '' WHERE (instance_id, id) IN"
+                " (SELECT instance_id, id FROM attachments WHERE instance_id = ? AND user_id = ? LIMIT ?)"
+                " RETURNING size",
+                (instance_id, user_id, PIECE),
+            ).fetchall()
+            total = sum(size for (size,) in sizes)
+            sqlite_usage.add(connection, instance_id, user_id, -total, -len(sizes))
+            sqlite_usage.add(connection, instance_id, sqlite_usage.WHOLE, total, len(sizes))
+            return len(sizes)
+
+        await self._repeat(disown)
 
     async def _remove(self, condition: str, *values: object) -> None:
         def piece(connection: sqlite3.Connection) -> int:

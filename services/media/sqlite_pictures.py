@@ -26,6 +26,9 @@ class SqlitePictures:
         """See `PictureStore`."""
 
         def work(connection: sqlite3.Connection) -> Stored | None:
+            connection.execute(  # given up: nobody has to pass over them for ever
+                "UPDATE attachments SET look_at = NULL WHERE look_at <= ? AND looks >= ?", (self._clock(), most)
+            )
             row = connection.execute(
                 "UPDATE attachments SET looks = looks + 1 WHERE (instance_id, id) ="
                 " (SELECT instance_id, id FROM attachments WHERE look_at <= ? AND looks < ? ORDER BY look_at LIMIT 1)"

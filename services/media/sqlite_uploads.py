@@ -10,7 +10,7 @@ from services.common.ids import Clock
 from services.common.sqlite import Database
 from services.media import sqlite_usage
 from services.media.pictures import PICTURE_TYPES
-from services.media.sqlite_attachments import discard, find
+from services.media.sqlite_attachments import discard, find, is_used
 from services.media.store import Stored
 
 
@@ -25,7 +25,9 @@ class SqliteUploads:
         """See `UploadStore`."""
 
         def work(connection: sqlite3.Connection) -> None:
-            find(connection, upload.instance_id, upload.attachment.id)
+            found = find(connection, upload.instance_id, upload.attachment.id)
+            if _is_final(connection, upload.instance_id, upload.attachment.id, found.blob):
+                raise _in_use()
             announce(connection, upload, key, self._clock())
 
         await self._database.write(work)
@@ -50,14 +52,17 @@ class SqliteUploads:
         """See `UploadStore`."""
         owner = (upload.instance_id, upload.attachment.id)
 
-        def work(connection: sqlite3.Connection) -> Stored | None:
+        def work(connection: sqlite3.Connection) -> Stored | RoomlineError:
             now = self._clock()
             row = connection.execute(
                 "SELECT user_id, size, blob FROM attachments WHERE instance_id = ? AND id = ?", owner
             ).fetchone()
+            if row is not None and _is_final(connection, *owner, row[2]):
+                reject(connection, upload.instance_id, key, now)
+                return _in_use()
             if row is None or not written(connection, key, size, now):
                 reject(connection, upload.instance_id, key, now)
-                return None
+                return _not_found()
             user_id, earlier_size, earlier_blob = row
             discard(connection, owner, earlier_blob, now)
             sqlite_usage.add(connection, upload.instance_id, user_id, size - earlier_size, 0)
@@ -69,10 +74,10 @@ class SqliteUploads:
             )
             return find(connection, *owner)
 
-        stored = await self._database.write(work)
-        if stored is None:
-            raise _not_found()
-        return stored
+        result = await self._database.write(work)
+        if isinstance(result, RoomlineError):  # not raised before: what was done about the object is to stay
+            raise result
+        return result
 
     async def abandon(self, key: str) -> None:
         """See `UploadStore`."""
@@ -120,6 +125,15 @@ def give_up(connection: sqlite3.Connection, key: str, now: int) -> None:
         instance_id, user_id, counted = row
         sqlite_usage.add(connection, instance_id, user_id, -counted, 0)
         connection.execute("UPDATE blobs SET state = 'garbage', counted = 0, since = ? WHERE key = ?", (now, key))
+
+
+def _is_final(connection: sqlite3.Connection, instance_id: str, attachment_id: str, blob: str | None) -> bool:
+    """Whether the bytes can be changed no more: somebody may have read the message that they are a part of."""
+    return blob is not None and is_used(connection, instance_id, attachment_id)
+
+
+def _in_use() -> RoomlineError:
+    return RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_IN_USE)
 
 
 def _not_found() -> RoomlineError:

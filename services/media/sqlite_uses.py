@@ -10,7 +10,7 @@ from roomline.v1.media_service_pb2 import ClaimAttachmentsRequest
 from services.common.errors import RoomlineError
 from services.common.ids import Clock
 from services.common.sqlite import Database
-from services.media.sqlite_attachments import find_all, remove
+from services.media.sqlite_attachments import find_all, is_used, remove
 from services.media.store import Claimed, Stored, Use
 
 PIECE = 500
@@ -68,7 +68,7 @@ class SqliteUses:
                     "DELETE FROM uses WHERE instance_id = ? AND attachment_id = ? AND message_uid = ?",
                     (instance_id, use.attachment_id, use.message_uid),
                 ).rowcount
-                if ended and not _is_used(connection, instance_id, use.attachment_id):
+                if ended and not is_used(connection, instance_id, use.attachment_id):
                     remove(connection, instance_id, [use.attachment_id], self._clock())
 
         await self._database.write(work)
@@ -91,7 +91,7 @@ class SqliteUses:
                 " LIMIT ?) RETURNING attachment_id",
                 (*room, PIECE),
             ).fetchall()
-            unused = [id_ for (id_,) in rows if not _is_used(connection, instance_id, id_)]
+            unused = [id_ for (id_,) in rows if not is_used(connection, instance_id, id_)]
             remove(connection, instance_id, unused, self._clock())
             return len(rows)
 
@@ -113,13 +113,13 @@ class SqliteUses:
 
     async def settle(self, confirmed: Sequence[Use], ended: Sequence[Use], before: int) -> None:
         """See `UseStore`."""
-        this = "WHERE confirmed = 0 AND instance_id = ? AND message_uid = ? AND attachment_id = ?"
+        this = "WHERE confirmed = 0 AND instance_id = ? AND message_uid = ? AND attachment_id = ? AND claimed_at < ?"
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.executemany(f"UPDATE uses SET confirmed = 1 {this}", confirmed)
+            connection.executemany(f"UPDATE uses SET confirmed = 1 {this}", [(*use, before) for use in confirmed])
             for use in ended:
-                gone = connection.execute(f"DELETE FROM uses {this} AND claimed_at < ?", (*use, before)).rowcount
-                if gone and not _is_used(connection, use.instance_id, use.attachment_id):
+                gone = connection.execute(f"DELETE FROM uses {this}", (*use, before)).rowcount
+                if gone and not is_used(connection, use.instance_id, use.attachment_id):
                     connection.execute(
                         "UPDATE attachments SET idle_since = ? WHERE instance_id = ? AND id = ?",
                         (self._clock(), use.instance_id, use.attachment_id),
@@ -160,13 +160,6 @@ def _check(connection: sqlite3.Connection, stored: Stored, request: ClaimAttachm
     ).fetchone()
     if other is not None:
         raise _unusable()
-
-
-def _is_used(connection: sqlite3.Connection, instance_id: str, attachment_id: str) -> bool:
-    row = connection.execute(
-        "SELECT 1 FROM uses WHERE instance_id = ? AND attachment_id = ? LIMIT 1", (instance_id, attachment_id)
-    ).fetchone()
-    return row is not None
 
 
 def _unusable() -> RoomlineError:

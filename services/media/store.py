@@ -34,6 +34,15 @@ class Stored(NamedTuple):
     """An upload must have exactly the attachment's `size`."""
 
 
+class Bounds(NamedTuple):
+    """Which part of a list is wanted: newest first, from below the id on; an empty id begins with the newest."""
+
+    before_id: str = ""
+    created_before: int = 2**62
+    """Later than any time, unless told otherwise."""
+    size: int = 100
+
+
 class Thumbnail(NamedTuple):
     """A small picture of an attachment's present bytes."""
 
@@ -91,11 +100,11 @@ class AttachmentStore(Protocol):
     async def batch(self, instance_id: str, attachment_ids: Collection[str]) -> list[Stored]:
         """Those of the attachments that are there, in any order."""
 
-    async def of_user(self, instance_id: str, user_id: str, before_id: str, size: int) -> list[Stored]:
-        """A user's uploads, newest first, from below the id on; an empty id begins with the newest."""
+    async def of_user(self, instance_id: str, user_id: str, bounds: Bounds) -> list[Stored]:
+        """A user's uploads."""
 
-    async def in_room(self, instance_id: str, room_uid: str, before_id: str, size: int) -> list[Stored]:
-        """The attachments that messages of the room use, as `of_user`."""
+    async def in_room(self, instance_id: str, room_uid: str, bounds: Bounds) -> list[Stored]:
+        """The attachments that messages of the room use."""
 
     async def uses(self, instance_id: str, attachment_id: str, after_message_uid: str, size: int) -> list[str]:
         """The uids of the messages that use an attachment, ascending, from above the one given on."""
@@ -130,14 +139,17 @@ class UseStore(Protocol):
         """Claims older than that time of which nobody knows whether their message exists; ordered by `Use`."""
 
     async def settle(self, confirmed: Sequence[Use], ended: Sequence[Use], before: int) -> None:
-        """Notes which of those messages exist. The other claims, unless renewed since that time, end."""
+        """Notes which of those messages exist; the other claims end. A claim renewed since that time stays as it is."""
 
 
 class UploadStore(Protocol):
     """Bytes on their way in. A key is in the store before the first of its bytes is in the object store."""
 
     async def begin(self, upload: Stored, key: str) -> None:
-        """Announces an object for the attachment. Raises ATTACHMENT_NOT_FOUND."""
+        """Announces an object for the attachment. Raises ATTACHMENT_NOT_FOUND.
+
+        Raises ATTACHMENT_IN_USE if it has bytes and a message uses it.
+        """
 
     async def grow(self, key: str, need: int, wish: int, limits: InstanceLimits) -> int:
         """Takes `wish` bytes from the quotas for an unfinished object or, if that is too much, what is left.
@@ -149,7 +161,7 @@ class UploadStore(Protocol):
         """Points the attachment at the written object; the earlier one becomes garbage, and its thumbnails too.
 
         A picture is then one that nobody has looked at.
-        Raises ATTACHMENT_NOT_FOUND if the attachment is gone; then the new object is garbage.
+        Raises ATTACHMENT_NOT_FOUND and ATTACHMENT_IN_USE as `begin` does; then the new object is garbage.
         """
 
     async def abandon(self, key: str) -> None:
@@ -196,7 +208,10 @@ class CleanupStore(Protocol):
         """Removes all attachments of the instance and all that is remembered of it, in pieces."""
 
     async def purge_user(self, instance_id: str, user_id: str) -> None:
-        """Removes a user's attachments that no message uses, in pieces."""
+        """Removes a user's attachments that no message uses, in pieces; the others are nobody's then.
+
+        So a later user of the same id has nothing of them.
+        """
 
 
 class KeyStore(Protocol):

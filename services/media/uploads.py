@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -26,8 +26,12 @@ T = TypeVar("T")
 
 AT_ONCE = 128
 """Uploads that are read from; further ones wait. Each takes up to three parts of memory."""
+AT_ONCE_IN_INSTANCE = 64
+"""Uploads of one instance that are, so that its slow ones do not keep others waiting."""
 AT_ONCE_EACH = 16
 """Uploads of one uploader that are, so that slow ones of his do not keep everybody else waiting."""
+WRITING_SECONDS = 24 * 3600
+"""How long an upload may take."""
 END_SECONDS = 0.05
 """How long the end of an upload of unknown size must last. To a handler, a stream whose caller is gone ends like any
 other; that the call was cancelled it learns a moment later."""
@@ -40,6 +44,19 @@ Limits = Callable[[str], Awaitable[InstanceLimits | None]]
 """The limits of an instance; None if there is no such instance."""
 Uploaded = Callable[[Stored], None]
 """Told of an attachment whose bytes have arrived. Returns at once."""
+
+
+class Patience(NamedTuple):
+    """How long uploads are waited for."""
+
+    step_bytes: int = 60 * 1024
+    step_seconds: float = 60.0
+    """In so many seconds of waiting for the client so many bytes have to come, or the end."""
+    seconds: float = WRITING_SECONDS
+    """How long it may take in all."""
+
+
+PATIENCE = Patience()
 
 
 class _Running:
@@ -68,6 +85,7 @@ class Uploads:
         settings: Settings,
         uploaded: Uploaded,
         left_garbage: Callable[[], None],
+        patience: Patience = PATIENCE,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -76,8 +94,10 @@ class Uploads:
         self._settings = settings
         self._uploaded = uploaded
         self._left_garbage = left_garbage
+        self._patience = patience
         self._slots = asyncio.Semaphore(AT_ONCE)
         # A semaphore lives as long as somebody holds or awaits it.
+        self._slots_in: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._slots_each: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
         self._running: dict[tuple[str, str], _Running] = {}
         self._finishing: set[asyncio.Task[Any]] = set()
@@ -86,7 +106,8 @@ class Uploads:
         """Stores the bytes; returns when they are safe. If it fails or is cancelled, nothing is stored.
 
         Raises SIZE_MISMATCH, FILE_TOO_LARGE, QUOTA_EXCEEDED, STORAGE_FULL, ATTACHMENT_NOT_FOUND (deleted meanwhile),
-        CANCELLED (by a later upload), DEADLINE_EXCEEDED (silent for too long).
+        ATTACHMENT_IN_USE (has bytes, and a message uses it), CANCELLED (by a later upload), DEADLINE_EXCEEDED (silent
+        or slow for too long).
         """
         place = (stored.instance_id, stored.attachment.id)
         earlier = self._running.get(place)
@@ -103,9 +124,9 @@ class Uploads:
             if self._running.get(place) is running:
                 del self._running[place]
 
-    def in_progress(self, instance_id: str) -> list[str]:
-        """The attachments of the instance that are being uploaded."""
-        return [attachment_id for place, attachment_id in self._running if place == instance_id]
+    def in_progress(self) -> list[tuple[str, str]]:
+        """The attachments that are being uploaded, each with its instance before it."""
+        return list(self._running)
 
     async def stop(self, instance_id: str, attachment_id: str) -> None:
         """Ends an upload whose attachment was deleted."""
@@ -125,18 +146,32 @@ class Uploads:
     ) -> Stored:
         if earlier is not None:
             await earlier.stop(ErrorReason.ERROR_REASON_CANCELLED)
-        uploader = (stored.instance_id, stored.attachment.user_id)
-        async with self._slots_each.setdefault(uploader, asyncio.Semaphore(AT_ONCE_EACH)), self._slots:
+        async with self._share_of_uploader(stored), self._share_of_instance(stored), self._slots:
             key = self._new_key()
             meter = await self._meter(stored, key)
             headers = object_headers(stored.attachment.content_type, stored.attachment.name)
             try:
                 await self._store.begin(stored, key)
-                await self._blobs.put(key, meter.chunks(requests, self._settings.idle_timeout_seconds), headers)
+                chunks = meter.chunks(requests, self._settings.idle_timeout_seconds, self._patience)
+                await self._in_time(self._blobs.put(key, chunks, headers))
             except BaseException:
                 await self._surely(self._abandon(key))
                 raise
             return await self._surely(self._finish(stored, key, meter))
+
+    def _share_of_uploader(self, stored: Stored) -> asyncio.Semaphore:
+        uploader = (stored.instance_id, stored.attachment.user_id)
+        return self._slots_each.setdefault(uploader, asyncio.Semaphore(AT_ONCE_EACH))
+
+    def _share_of_instance(self, stored: Stored) -> asyncio.Semaphore:
+        return self._slots_in.setdefault(stored.instance_id, asyncio.Semaphore(AT_ONCE_IN_INSTANCE))
+
+    async def _in_time(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with asyncio.timeout(self._patience.seconds):
+                await work
+        except TimeoutError as error:
+            raise RoomlineError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED) from error
 
     async def _meter(self, stored: Stored, key: str) -> _Meter:
         if stored.sized:
@@ -189,21 +224,27 @@ class _Meter:
         """The first bytes, enough to find out the media type."""
 
     async def chunks(
-        self, requests: AsyncIterator[UploadAttachmentRequest], idle_seconds: float
+        self, requests: AsyncIterator[UploadAttachmentRequest], idle_seconds: float, patience: Patience
     ) -> AsyncIterator[bytes]:
-        """The bytes. Raises as soon as it is known that they will not do, or if none come for so long."""
+        """The bytes. Raises as soon as it is known that they will not do, or if they come too slowly."""
+        now = asyncio.get_running_loop().time
+        waited, due = 0.0, patience.step_bytes
         while True:
+            began = now()
             try:
-                async with asyncio.timeout(idle_seconds):
+                async with asyncio.timeout(min(idle_seconds, patience.step_seconds - waited)):
                     request = await anext(requests, None)
             except TimeoutError as error:
                 raise RoomlineError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED) from error
+            waited += now() - began  # and not what the store takes
             if request is None:
                 break
             if request.WhichOneof("step") != "chunk":
                 raise invalid("step", "only chunks after the first message")
             if request.chunk:
                 self.size += len(request.chunk)
+                if self.size >= due:
+                    waited, due = 0.0, self.size + patience.step_bytes
                 await self._admit()
                 self.head += request.chunk[: types.HEAD_BYTES - len(self.head)]
                 yield request.chunk

@@ -17,7 +17,10 @@ from services.message.store import Owner
 
 
 class NameStore(Protocol):
-    """Rooms by other names than their ids. A user's answer for a private room that it is not in is that for none."""
+    """Rooms by other names than their ids.
+
+    For users, a private room is like none unless they are members or have a role in it.
+    """
 
     async def room_id(self, caller: Caller, room_uid: str) -> str | None:
         """The id of the room with this uid."""

@@ -122,6 +122,6 @@ def build_server(
         background(credentials.watch),
         background(maintenance.run),
         background(releases.run),
-        background(Expiry(removals, releases).run),
+        background(Expiry(removals, releases, backoff or Backoff()).run),
     ]
     return Service(server, resources)

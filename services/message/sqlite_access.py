@@ -103,7 +103,7 @@ class SqliteAccess:
                 return CheckResponse(allowed=allowed)
             room_uid, private, member = room
             readable = not user_id or not private or member
-            return CheckResponse(allowed=allowed, room_uid=room_uid, member=member, readable=readable)
+            return CheckResponse(allowed=allowed, room_uid=room_uid, member=member, readable=readable, room_id=room_id)
 
         return await self._database.read(work)
 

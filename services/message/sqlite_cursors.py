@@ -88,8 +88,8 @@ class SqliteCursors:
 
         def work(connection: sqlite3.Connection) -> list[Cursor]:
             rows = connection.execute(
-                "SELECT r.id, c.position, c.updated_at FROM cursors c"
-                " JOIN rooms r ON r.instance_id = c.instance_id AND r.key = c.room_key"
+                "SELECT r.id, c.position, c.updated_at FROM cursors c INDEXED BY cursors_by_user"
+                " CROSS JOIN rooms r ON r.instance_id = c.instance_id AND r.key = c.room_key"
                 " WHERE c.instance_id = ? AND c.user_id = ? ORDER BY r.id",
                 (instance_id, user_id),
             )

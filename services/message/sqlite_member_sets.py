@@ -32,8 +32,8 @@ def digest(members: Collection[str]) -> bytes:
 def find(connection: sqlite3.Connection, instance_id: str, members: Collection[str]) -> int | None:
     """The key of the oldest room of the kind that so many members make, with exactly these ones."""
     row = connection.execute(
-        "SELECT key FROM rooms WHERE instance_id = ? AND kind = ? AND kind > 0 AND member_set = ? ORDER BY key LIMIT 1",
-        (instance_id, kind_of(members), digest(members)),
+        "SELECT key FROM rooms WHERE instance_id = ? AND member_set = ? AND kind = ? ORDER BY key LIMIT 1",
+        (instance_id, digest(members), kind_of(members)),
     ).fetchone()
     return None if row is None else row[0]
 

@@ -6,7 +6,8 @@ from services.message import sqlite_sight
 
 _MAY_KNOW = (
     "(:viewer = '' OR r.private = 0 OR EXISTS (SELECT 1 FROM members m WHERE m.instance_id = r.instance_id"
-    " AND m.room_key = r.key AND m.user_id = :viewer))"
+    " AND m.room_key = r.key AND m.user_id = :viewer) OR EXISTS (SELECT 1 FROM role_assignments a"
+    " WHERE a.instance_id = r.instance_id AND a.user_id = :viewer AND a.room_id = r.id))"
 )
 
 _BY_UID = f"SELECT r.id FROM rooms r WHERE r.instance_id = :instance_id AND r.uid = :uid AND {_MAY_KNOW}"

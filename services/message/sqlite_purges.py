@@ -57,8 +57,8 @@ class SqlitePurges:
         def work(connection: sqlite3.Connection) -> None:
             now = self._clock()
             rooms = connection.execute(
-                "SELECT r.id, r.kind, r.key FROM members m"
-                " JOIN rooms r ON r.instance_id = m.instance_id AND r.key = m.room_key"
+                "SELECT r.id, r.kind, r.key FROM members m INDEXED BY members_by_user"
+                " CROSS JOIN rooms r ON r.instance_id = m.instance_id AND r.key = m.room_key"
                 " WHERE m.instance_id = ? AND m.user_id = ? ORDER BY r.id",
                 (instance_id, user_id),
             ).fetchall()

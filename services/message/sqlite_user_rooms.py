@@ -49,7 +49,9 @@ _LAST_COLUMNS = ", " + sqlite_message_rows.COLUMNS.replace("x.", "l.")
 _ROOMS = (
     f"SELECT {_UNREAD}, c.position, c.updated_at, m.joined_at, {_ARCHIVED}, l.created_at,"
     f" {sqlite_rooms.COLUMNS}{{last}}"
-    " FROM members m JOIN rooms r ON r.instance_id = m.instance_id AND r.key = m.room_key"
+    # Of itself SQLite would look at all memberships of the instance.
+    " FROM members m INDEXED BY members_by_user"
+    " CROSS JOIN rooms r ON r.instance_id = m.instance_id AND r.key = m.room_key"
     " LEFT JOIN cursors c ON c.instance_id = m.instance_id AND c.room_key = m.room_key AND c.user_id = m.user_id"
     f" LEFT JOIN messages l ON {_LAST}"
     f" WHERE m.instance_id = :instance_id AND m.user_id = :viewer{{only}} ORDER BY {ORDER}"

@@ -8,6 +8,7 @@ from roomline.v1 import options_pb2
 
 from services.common.contract import METHODS as BY_NAME
 from services.common.contract import SERVICES
+from services.common.naming import uid_fields
 from services.message.roles import BUILT_IN
 
 METHODS = list(BY_NAME.values())
@@ -49,6 +50,15 @@ def test_every_method_says_who_may_call_it(method: MethodDescriptor) -> None:
     if access.permission:
         assert access.level == options_pb2.CALLER_LEVEL_USER, "a permission is for users"
         assert access.permission in BUILT_IN["admin"]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
+def test_what_stands_in_for_a_room_id_counts_for_permissions_too(method: MethodDescriptor) -> None:
+    if method.containing_service.name != "MediaService" and uid_fields(method.input_type):
+        assert access_of(method).room_field in {"room_id", ""}
+        rule = method.input_type.fields_by_name["room_id"].GetOptions().Extensions[options_pb2.rule]
+        # It is filled in before field rules are checked. A service may ask about no room.
+        assert rule.required or access_of(method).level == options_pb2.CALLER_LEVEL_SERVICE
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)

@@ -47,7 +47,7 @@ class Backend(grpc.GenericRpcHandler):
     calls: list[Call] = field(default_factory=list)
     """Those that handlers make."""
     inquiries: list[Call] = field(default_factory=list)
-    """Those that the gateway makes beside them (`gateway/chatkit/inquiry.py`)."""
+    """Those that the gateway makes beside them (`gateway/inquiry.py`)."""
     health: Any = field(default_factory=health.aio.HealthServicer)
     port: int = 0
 

@@ -7,8 +7,9 @@ import pytest
 from roomline.v1 import error_reason_pb2, options_pb2
 from roomline.v1.error_reason_pb2 import ErrorReason
 
-from gateway.chatkit.errors import ANSWERS, Problem, Reason, problem_of, response_to
+from gateway.chatkit.errors import ANSWERS, response_to
 from gateway.edge import EdgeError, EdgeReason
+from gateway.problem import Problem, Reason, problem_of
 from services.common.errors import RoomlineError, reason_name
 from services.common.rules import invalid, required
 from tests.gateway.client import Reply

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from roomline.v1.media_service_pb2 import UploadAttachmentResponse
 
 from gateway.server import Gateway
 from services.common.errors import RoomlineError
@@ -18,7 +19,8 @@ LIMIT = 100 * 1024 * 1024
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"media_max_bytes": LIMIT, "idle_timeout_seconds": 0.5})
+    short = {"idle_timeout_seconds": 0.5, "finish_timeout_seconds": 1.5}
+    return settings.model_copy(update={"media_max_bytes": LIMIT, **short})
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ async def test_an_upload_is_passed_on_in_pieces(client: Client, backend: Backend
     assert (reply.status, reply.body) == (200, b"")
     assert reply.headers["access-control-allow-origin"] == "*"
     first, *rest = backend.last.request
-    assert first.signature == "s.i.g"
+    assert (first.signature, first.attachment_id) == ("s.i.g", ID)
     assert b"".join(step.chunk for step in rest) == DATA
     assert max(len(step.chunk) for step in rest) <= 256 * 1024
     assert "authorization" not in backend.last.metadata
@@ -141,6 +143,17 @@ async def test_an_upload_that_is_never_confirmed(client: Client, backend: Backen
     assert reply.error == (503, "service_unavailable")
     assert "retry-after" not in reply.headers
     await endless.ended()
+
+
+async def test_a_store_may_take_its_time_after_the_last_byte(client: Client, backend: Backend) -> None:
+    async def slow(requests: AsyncIterator[Any]) -> UploadAttachmentResponse:
+        async for _ in requests:
+            pass
+        await asyncio.sleep(0.8)
+        return UploadAttachmentResponse()
+
+    backend.answers["UploadAttachment"] = slow
+    assert (await client.request("PUT", PATH, b"x")).status == 200
 
 
 async def test_an_upload_waits_for_a_slow_service(connection: Connection, backend: Backend) -> None:

@@ -12,7 +12,7 @@ from roomline.v1.event_pb2 import Event
 from roomline.v1.message_pb2 import Message, Part
 from roomline.v1.message_service_pb2 import SendMessageRequest
 from roomline.v1.room_pb2 import Room
-from roomline.v1.room_service_pb2 import CreateRoomRequest
+from roomline.v1.room_service_pb2 import CreateRoomRequest, OpenRoomRequest, OpenRoomResponse
 
 from services.common.call import Caller, Level
 from services.common.ids import Uuid7
@@ -84,6 +84,12 @@ class Stores:
         request = CreateRoomRequest(id=room_id, name="a room", private=private)
         response = await self.rooms.create(caller, members[0], request, list(members), self.clock())
         return response.room
+
+    async def open(self, *members: str, request_id: str = "", asked_at: int | None = None) -> OpenRoomResponse:
+        """What the first one gets who opens a room with the others."""
+        request = OpenRoomRequest(user_ids=members[1:], request_id=request_id)
+        asked_at = self.clock() if asked_at is None else asked_at
+        return await self.conversations.open(user(members[0]), members[0], request, list(members), asked_at)
 
     async def send(
         self, room_id: str, sender: str, content: str = "hello", *, request_id: str = "", caller: Caller = SERVER

@@ -48,6 +48,7 @@ async def test_a_look_that_came_to_no_end_is_begun_again_but_not_for_ever(stores
     for _ in range(MOST):
         assert await stores.pictures.next(MOST) == picture
     assert await stores.pictures.next(MOST) is None
+    assert await stores.rows("SELECT 1 FROM attachments WHERE look_at IS NOT NULL") == []
     other = await uploaded(stores)
     assert await stores.pictures.next(MOST) == other
 

@@ -9,7 +9,7 @@ from roomline.v1.media_service_pb2 import DeleteAttachmentRequest, ReserveAttach
 
 from services.common.call import DEFAULT_LIMITS
 from services.media.maintenance import EVER
-from services.media.store import SigningKey, Thumbnail, Use
+from services.media.store import Bounds, SigningKey, Thumbnail, Use
 from tests.stores.media_stores import OTHER_ROOM, ROOM, SERVER, MediaStores, open_stores, user
 from tests.support.refusals import refuses
 
@@ -86,17 +86,31 @@ class TestReserving:
         made = [await stores.reserve(BOB) for _ in range(5)]
         await stores.reserve(ANN)
         ids = [one.attachment.id for one in made]
-        page = await stores.attachments.of_user("one", "bob", "", 3)
+        page = await stores.attachments.of_user("one", "bob", Bounds("", size=3))
         assert [one.attachment.id for one in page] == ids[:1:-1]
-        rest = await stores.attachments.of_user("one", "bob", ids[2], 3)
+        rest = await stores.attachments.of_user("one", "bob", Bounds(ids[2], size=3))
         assert [one.attachment.id for one in rest] == ids[1::-1]
-        assert await stores.attachments.in_room("one", ROOM, "", 9) == []
+        assert await stores.attachments.in_room("one", ROOM, Bounds()) == []
         await stores.claim(made[1], made[3])
-        used = await stores.attachments.in_room("one", ROOM, "", 9)
+        used = await stores.attachments.in_room("one", ROOM, Bounds())
         assert [one.attachment.id for one in used] == [ids[3], ids[1]]
+        await stores.claim(made[3], message="m1")  # again
+        assert len(await stores.attachments.in_room("one", ROOM, Bounds(size=2))) == 2
         assert await stores.attachments.uses("one", ids[1], "", 9) == ["m1"]
         assert await stores.attachments.uses("one", ids[1], "m1", 9) == []
         assert await stores.attachments.uses_in_room("one", ROOM, [ids[1], ids[2]]) == [Use("one", "m1", ids[1])]
+
+    async def test_lists_may_end_at_a_time(self, stores: MediaStores) -> None:
+        early = await stores.reserve(BOB)
+        stores.clock.advance(60)
+        late = await stores.reserve(BOB)
+        await stores.claim(early, late)
+        for bounds, expected in ((Bounds(), [late, early]), (Bounds(created_before=stores.clock()), [early])):
+            for found in (
+                await stores.attachments.of_user("one", "bob", bounds),
+                await stores.attachments.in_room("one", ROOM, bounds),
+            ):
+                assert [one.attachment.id for one in found] == [one.attachment.id for one in expected]
 
 
 class TestUploading:
@@ -114,6 +128,19 @@ class TestUploading:
         assert second.attachment.etag != "first"
         assert await stores.garbage() == {"ab/first"}
         assert await stores.usage("bob") == (10, 1)
+
+    async def test_what_a_message_uses_gets_bytes_once(self, stores: MediaStores) -> None:
+        stored = await stores.reserve(BOB)
+        for key in ("first", "late"):
+            await stores.uploads.begin(stored, key)
+        await stores.claim(stored)
+        await stores.uploads.finish(stored, "first", 10, "")  # sent before they came
+        with refuses("ATTACHMENT_IN_USE"):
+            await stores.uploads.finish(stored, "late", 10, "")
+        with refuses("ATTACHMENT_IN_USE"):
+            await stores.uploads.begin(stored, "later")
+        assert (await stores.attachments.get("one", stored.attachment.id)).blob == "first"
+        assert await stores.garbage() == {"late"}
 
     async def test_bytes_for_what_was_deleted_meanwhile_are_garbage(self, stores: MediaStores) -> None:
         stored = await stores.reserve(BOB, size=None)
@@ -215,6 +242,9 @@ class TestDeleting:
         for _ in range(2):
             await stores.cleanup.purge_user("one", "bob")
         assert [await stores.exists(one) for one in (idle, used, anns)] == [False, True, True]
+        assert (await stores.attachments.get("one", used.attachment.id)).attachment.user_id == ""
+        assert await stores.attachments.of_user("one", "bob", Bounds()) == []
+        assert [await stores.usage(user_id) for user_id in ("bob", "ann", "")] == [(0, 0), (10, 1), (20, 2)]
 
     async def test_purging_an_instance_leaves_nothing(self, stores: MediaStores) -> None:
         stored = await stores.upload(await stores.reserve(BOB, request_id="r"))

@@ -170,6 +170,8 @@ class TestReleases:
         await stores.uses.settle([], [use(stored)], stores.clock())
         with refuses("ATTACHMENT_UNUSABLE"):  # renewed since then
             await stores.claim(stored, message="m2")
+        await stores.uses.settle([use(stored)], [], stores.clock())
+        assert await stores.uses.unconfirmed(EVER, None, 9) == [use(stored)]
         await stores.uses.settle([], [use(stored)], stores.clock() + 1)
         assert await stores.exists(stored)
         assert (await stores.claim(stored, message="m2")).message_uid == "m2"

@@ -218,3 +218,22 @@ async def test_strangers_read_public_rooms_and_no_private_ones(stores: Stores) -
     assert len(await stores.messages.page(user("bob"), ListMessagesRequest(room_id="closed"), 9)) == 1
     with refuses("NOT_A_MEMBER"):
         await stores.messages.page(user("eve"), ListMessagesRequest(room_id="closed"), 9)
+
+
+async def test_a_page_ends_where_the_bytes_do(stores: Stores) -> None:
+    await stores.room("bob", room_id="x")
+    for _ in range(5):
+        await stores.send("x", "bob", "y" * 100)
+    page = ListMessagesRequest(room_id="x")
+    assert len(await stores.messages.page(SERVER, page, 9, 250)) == 3
+    assert len(await stores.messages.page(SERVER, page, 9, 0)) == 1
+
+
+async def test_pages_for_members_only(stores: Stores) -> None:
+    await stores.room("bob", room_id="x")
+    await stores.send("x", "bob")
+    page = ListMessagesRequest(room_id="x", members_only=True)
+    with refuses("NOT_A_MEMBER"):
+        await stores.messages.page(user("eve"), page, 9)
+    for caller in (user("bob"), SERVER):
+        assert len(await stores.messages.page(caller, page, 9)) == 1

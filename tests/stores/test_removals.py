@@ -1,8 +1,7 @@
-"""What `RemovalStore` promises of messages that are hidden, unsent or expire, and what the other stores make of it."""
+"""What `RemovalStore` promises of messages that are hidden or unsent, and what the other stores make of it."""
 
 import asyncio
 
-import pytest
 from roomline.v1.attachment_pb2 import AttachmentUse
 from roomline.v1.message_pb2 import Message
 from roomline.v1.message_service_pb2 import (
@@ -10,59 +9,15 @@ from roomline.v1.message_service_pb2 import (
     EditMessageRequest,
     HideMessageRequest,
     ListMessagesRequest,
-    MessageOrder,
     SendMessageRequest,
-    UnsendMessageRequest,
 )
 from roomline.v1.room_service_pb2 import DeleteRoomRequest, LeaveRoomRequest, RemoveMembersRequest
 
 from services.common.call import Caller
-from services.common.ids import MICROSECONDS
-from services.message.store import Claim, Owner
-from tests.stores.conftest import SERVER, STRANGER, Stores, file, text, user
+from services.message.store import Owner
+from tests.stores.conftest import SERVER, STRANGER, Stores, text, user
+from tests.stores.removing import DAY, expiring, hide, listed, overview, unsend
 from tests.support.refusals import refuses
-
-DAY = 86400
-
-
-async def hide(stores: Stores, user_id: str, message: Message, request_id: str = "") -> None:
-    request = HideMessageRequest(uid=message.uid, request_id=request_id)
-    await stores.removals.hide(user(user_id), user_id, request)
-
-
-async def unsend(stores: Stores, caller: Caller, message: Message, request_id: str = "") -> Owner | None:
-    return await stores.removals.unsend(caller, UnsendMessageRequest(uid=message.uid, request_id=request_id))
-
-
-async def expiring(stores: Stores, seconds: float, *attached: str, room_id: str = "x") -> Message:
-    """A message of Bob's that lasts so long."""
-    request = SendMessageRequest(room_id=room_id, parts=[text("a-secret-word"), *(file(one) for one in attached)])
-    request.expires_at.FromMicroseconds(stores.clock() + int(seconds * MICROSECONDS))
-    if not attached:
-        return await stores.messages.append(SERVER, "bob", request)
-    room = await stores.rooms.get(SERVER, room_id)
-    claim = Claim(f"018a0000-0000-7000-8000-{attached[0]:>012}", room.uid, stores.clock())
-    return await stores.messages.append(SERVER, "bob", request, claim)
-
-
-async def listed(stores: Stores, caller: Caller, room_id: str = "x", *, with_unsent: bool = False) -> list[int]:
-    """The ids of what the caller reads, from the oldest on; the same from the newest on."""
-    request = ListMessagesRequest(room_id=room_id, with_unsent=with_unsent)
-    newest = [message.id for message in await stores.messages.page(caller, request, 100)]
-    request.order = MessageOrder.MESSAGE_ORDER_OLDEST_FIRST
-    oldest = [message.id for message in await stores.messages.page(caller, request, 100)]
-    assert oldest == newest[::-1]
-    return oldest
-
-
-async def overview(stores: Stores, user_id: str) -> tuple[int, int]:
-    """Unread count and id of the last message, 0 for none, in the user's only room."""
-    (room,) = await stores.members.user_rooms("one", user_id, with_last_messages=True)
-    if room.HasField("last_message"):
-        assert room.room.last_message_at == room.last_message.created_at
-    else:
-        assert not room.room.HasField("last_message_at")
-    return room.unread_count, room.last_message.id
 
 
 async def test_a_hidden_message_is_absent_for_that_user_alone(stores: Stores) -> None:
@@ -262,127 +217,6 @@ async def test_a_cursor_is_set_to_a_message_of_its_room(stores: Stores) -> None:
         with refuses("MESSAGE_NOT_FOUND"):
             await stores.cursors.set(user("bob"), "bob", "x", 5, stores.clock(), uid)
     assert await stores.cursors.get(user("bob"), "bob", "x") == cursor
-
-
-async def test_a_message_is_gone_the_moment_it_expires(stores: Stores) -> None:
-    await stores.room("bob", "ann", room_id="x")
-    kept = await stores.send("x", "bob")
-    sent = await expiring(stores, 60, "7")
-    assert sent.expires_at.ToMicroseconds() == stores.clock() + 60 * MICROSECONDS
-    assert await stores.messages.get(user("ann"), "x", sent.id) == sent
-    await stores.cursors.set(SERVER, "ann", "x", kept.id, stores.clock())
-    assert (await overview(stores, "bob"), await overview(stores, "ann")) == ((2, sent.id), (1, sent.id))
-    use = AttachmentUse(message_uid=sent.uid, attachment_id="7")
-    stores.clock.advance(59.9)
-    assert await listed(stores, user("ann")) == [kept.id, sent.id]
-    stores.clock.advance(0.1)
-    for wiped in (False, True):
-        if wiped:
-            assert await stores.removals.expire(9) == 1
-        for caller in (user("ann"), SERVER):
-            assert await listed(stores, caller, with_unsent=True) == [kept.id]
-            with refuses("MESSAGE_NOT_FOUND"):
-                await stores.messages.get(caller, "x", sent.id)
-            with refuses("MESSAGE_NOT_FOUND"):
-                await stores.cursors.set(caller, "ann", "x", 0, stores.clock(), sent.uid)
-        assert (await overview(stores, "bob"), await overview(stores, "ann")) == ((1, kept.id), (0, kept.id))
-        assert await stores.attachments.live_uses("one", [use], "") == []
-        for call in (hide(stores, "ann", sent), unsend(stores, user("bob"), sent), unsend(stores, SERVER, sent)):
-            with refuses("MESSAGE_NOT_FOUND"):
-                await call
-        with refuses("MESSAGE_NOT_FOUND"):
-            await stores.messages.edit(SERVER, EditMessageRequest(room_id="x", id=sent.id, parts=[text("more")]))
-        with refuses("MESSAGE_NOT_FOUND"):
-            await stores.messages.delete(SERVER, DeleteMessageRequest(id=sent.id))
-        with refuses("FIELD_INVALID", field="reply_to"):
-            request = SendMessageRequest(room_id="x", parts=[text("hi")], reply_to=sent.uid)
-            await stores.messages.append(SERVER, "bob", request)
-
-
-async def test_expired_messages_are_wiped(stores: Stores) -> None:
-    await stores.room("bob", room_id="x")
-    kept = await stores.send("x", "bob")
-    later = await expiring(stores, 61)
-    sent = [await expiring(stores, 60, str(number)) for number in range(3)]
-    await hide(stores, "bob", sent[0])
-    assert await stores.removals.expire(9) == 0
-    stores.clock.advance(60)
-    assert [await stores.removals.expire(2) for _ in range(3)] == [2, 1, 0]
-    room = await stores.rooms.get(SERVER, "x")
-    assert room.last_message_at == later.created_at
-    for number, message in enumerate(sent):
-        assert await stores.releases.of(Owner("one", message.uid)) == [str(number)]
-    deleted = [event.message_deleted for event in await stores.events() if event.HasField("message_deleted")]
-    assert [event.message_id for event in deleted] == [message.id for message in sent]
-    stores.clock.advance(1)
-    assert await stores.removals.expire(9) == 1
-    rows = await stores.database.read(lambda connection: connection.execute("SELECT * FROM messages").fetchall())
-    assert "a-secret-word" not in repr(rows)
-    counted = await stores.database.read(
-        lambda connection: connection.execute("SELECT message_count, last_message_at FROM rooms").fetchone()
-    )
-    assert counted == (1, kept.created_at.ToMicroseconds())
-
-
-async def test_what_was_unsent_does_not_expire_again(stores: Stores) -> None:
-    await stores.room("bob", room_id="x")
-    sent = await expiring(stores, 60)
-    await unsend(stores, user("bob"), sent)
-    assert await listed(stores, user("bob"), with_unsent=True) == [sent.id]
-    stores.clock.advance(60)
-    assert await listed(stores, user("bob"), with_unsent=True) == []
-    assert await stores.removals.expire(9) == 0
-    assert (await stores.kinds()).count("message_deleted") == 1
-
-
-async def test_deleted_rooms_leave_nothing_to_wipe(stores: Stores) -> None:
-    await stores.room("bob", room_id="x")
-    await expiring(stores, 60)
-    await stores.rooms.delete(SERVER, DeleteRoomRequest(room_id="x"))
-    stores.clock.advance(60)
-    assert await stores.removals.expire(9) == 0
-    assert (await stores.kinds())[-1] == "room_deleted"
-
-
-@pytest.mark.parametrize("seconds", [0, -1, 366 * DAY + 1])
-async def test_a_message_expires_within_a_year(stores: Stores, seconds: float) -> None:
-    await stores.room("bob", room_id="x")
-    with refuses("FIELD_INVALID", field="expires_at"):
-        await expiring(stores, seconds)
-    request = SendMessageRequest(room_id="x", parts=[file("f")])
-    request.expires_at.FromMicroseconds(stores.clock() + int(seconds * MICROSECONDS))
-    with refuses("FIELD_INVALID", field="expires_at"):
-        await stores.attachments.room_to_send_to(SERVER, "bob", request)
-    await expiring(stores, 366 * DAY)
-
-
-async def test_a_repeated_send_gets_its_first_answer_though_the_message_has_expired(stores: Stores) -> None:
-    await stores.room("bob", room_id="x")
-    request = SendMessageRequest(room_id="x", parts=[text("once")], request_id="r")
-    request.expires_at.FromMicroseconds(stores.clock() + 60 * MICROSECONDS)
-    first = await stores.messages.append(user("bob"), "bob", request)
-    stores.clock.advance(DAY / 2)
-    await stores.removals.expire(9)
-    assert await stores.messages.append(user("bob"), "bob", request) == first
-
-
-async def test_a_page_ends_where_the_bytes_do(stores: Stores) -> None:
-    await stores.room("bob", room_id="x")
-    for _ in range(5):
-        await stores.send("x", "bob", "y" * 100)
-    page = ListMessagesRequest(room_id="x")
-    assert len(await stores.messages.page(SERVER, page, 9, 250)) == 3
-    assert len(await stores.messages.page(SERVER, page, 9, 0)) == 1
-
-
-async def test_pages_for_members_only(stores: Stores) -> None:
-    await stores.room("bob", room_id="x")
-    await stores.send("x", "bob")
-    page = ListMessagesRequest(room_id="x", members_only=True)
-    with refuses("NOT_A_MEMBER"):
-        await stores.messages.page(user("eve"), page, 9)
-    for caller in (user("bob"), SERVER):
-        assert len(await stores.messages.page(caller, page, 9)) == 1
 
 
 async def test_hiding_and_unsending_at_once(stores: Stores) -> None:

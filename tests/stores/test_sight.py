@@ -17,6 +17,7 @@ from roomline.v1.room_service_pb2 import DiscardRoomRequest, OpenRoomRequest
 
 from services.common.ids import MICROSECONDS
 from services.common.sqlite import Database, migrate
+from services.message import sqlite_member_sets
 from services.message.server import MIGRATIONS
 from services.message.sqlite_members import SqliteMembers
 from services.message.sqlite_user_rooms import user_rooms
@@ -128,3 +129,14 @@ async def test_a_data_folder_from_before_works(tmp_path: Path) -> None:
     (room,) = await SqliteMembers(database, ManualClock()).user_rooms("one", "bob", with_last_messages=True)
     assert (room.unread_count, room.last_message.id, room.archived, room.room.kind) == (2, 1000001, False, 0)
     await database.close()
+
+
+async def test_a_set_of_members_is_found_by_index(stores: Stores) -> None:
+    def plan(connection: sqlite3.Connection) -> str:
+        statements: list[str] = []
+        connection.set_trace_callback(statements.append)
+        sqlite_member_sets.find(connection, "one", ["bob", "ann", "cid"])
+        connection.set_trace_callback(None)
+        return str(connection.execute(f"EXPLAIN QUERY PLAN {statements[0]}").fetchall())
+
+    assert "rooms_by_member_set (instance_id=? AND member_set=? AND kind=?)" in await stores.database.read(plan)

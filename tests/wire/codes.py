@@ -20,6 +20,7 @@ NOT_A_MEMBER = f"{FORBIDDEN}not_a_member"
 PRIVATE_ROOM = f"{FORBIDDEN}private_room"
 SIGNATURE_INVALID = f"{FORBIDDEN}signature_invalid"
 
+ATTACHMENT_IN_USE = "services/chatkit/bad_request/attachment_in_use"
 SIZE_MISMATCH = "services/chatkit/bad_request/size_mismatch"
 FILE_TOO_LARGE = "services/chatkit/file_too_large"
 MALFORMED_FORM = "services/chatkit_files/bad_request/malformed_form"

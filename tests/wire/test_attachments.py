@@ -166,12 +166,26 @@ def test_an_upload_has_the_announced_size(server: Server, alice: str, room: str,
 
 def test_an_upload_may_be_repeated(server: Server, alice: str, room: str) -> None:
     reserved = attach(server, room, alice)
-    attachment = attachment_of(server, room, server.send(room, alice, reserved.part))
-    before = at(server, attachment["download_url"])
+    download_url = server.user(alice).get(f"/rooms/{room}/attachments/{reserved.id}").read()["download_url"]
+    before = at(server, download_url)
     upload(server, reserved.upload_url, DATA[::-1])
-    after = at(server, attachment["download_url"])
+    after = at(server, download_url)
     assert (before.body, after.body) == (DATA, DATA[::-1])
     assert before.headers["ETag"] != after.headers["ETag"]
+
+
+def test_what_was_sent_stays_as_it_is(server: Server, alice: str, room: str) -> None:
+    reserved = attach(server, room, alice)
+    attachment = attachment_of(server, room, server.send(room, alice, reserved.part))
+    at(server, reserved.upload_url, "PUT", DATA[::-1]).fails(400, codes.ATTACHMENT_IN_USE)
+    assert at(server, attachment["download_url"]).body == DATA
+
+
+def test_the_bytes_may_follow_the_message(server: Server, alice: str, room: str) -> None:
+    reserved = reserve(server.user(alice), room)
+    attachment = attachment_of(server, room, server.send(room, alice, reserved.part))
+    upload(server, reserved.upload_url)
+    assert at(server, attachment["download_url"]).body == DATA
 
 
 def test_a_stale_signature_uploads_nothing(server: Server, alice: str, room: str) -> None:
@@ -182,6 +196,8 @@ def test_a_stale_signature_uploads_nothing(server: Server, alice: str, room: str
     for url in (base, f"{base}?signature=", f"{base}?signature=x", f"{base}?signature={changed}", download_url):
         at(server, url, "PUT", DATA).fails(403, codes.SIGNATURE_INVALID)
     at(server, other.upload_url).fails(403, codes.SIGNATURE_INVALID)
+    at(server, other.upload_url.replace(other.id, reserved.id), "PUT", DATA).fails(403, codes.SIGNATURE_INVALID)
+    upload(server, other.upload_url)
 
 
 def test_a_refused_upload_leaves_the_connection_whole(server: Server, alice: str, room: str) -> None:

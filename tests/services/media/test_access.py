@@ -181,14 +181,19 @@ async def test_the_files_of_a_room_are_those_of_its_messages(house: House) -> No
     messages = [await house.send(file.id) for file in (*files[:3], own)]
     await house.unsend(messages[0])
 
-    async def listed(by: Metadata) -> list[str]:
-        request = ListAttachmentsRequest(room_id="den")
+    async def listed(by: Metadata, room_uid: str = "") -> list[str]:
+        request = ListAttachmentsRequest(room_id="" if room_uid else "den", room_uid=room_uid)
         return [one.id for one in (await house.cluster.media.ListAttachments(request, metadata=by)).attachments]
 
     expected = [own.id, files[2].id, files[1].id]
     assert await listed(house.user("ann")) == await listed(house.server()) == expected
     with refuses("NOT_A_MEMBER"):
         await listed(house.user("eve"))
+    uid = messages[1].room_uid
+    assert await listed(house.user("ann"), room_uid=uid) == await listed(house.server(), room_uid=uid) == expected
+    for unknown in (uid, "x"):  # there is no telling which room is private and which is none
+        with refuses("ROOM_NOT_FOUND"):
+            await listed(house.user("eve"), room_uid=unknown)
     assert (await house.refresh(own.id, house.user("ann"))).id == own.id
     with refuses("ATTACHMENT_NOT_FOUND"):
         await house.refresh(own.id, room="hall")

@@ -21,7 +21,7 @@ async def chunks(*given: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
-@pytest.mark.parametrize("url", ["ftp://host/path", "memory:///", "nonsense"])
+@pytest.mark.parametrize("url", ["ftp://host/path", "memory:///", "nonsense", "file://media"])
 def test_what_names_no_store_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="ROOMLINE_MEDIA_URL"):
         open_blobs(Settings(media_url=url))

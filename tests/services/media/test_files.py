@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
+import structlog
 from google.protobuf.duration_pb2 import Duration
 from roomline.v1.media_service_pb2 import (
     DownloadAttachmentRequest,
@@ -15,6 +16,7 @@ from roomline.v1.media_service_pb2 import (
     UploadAttachmentRequest,
 )
 
+from services.media.blobs import open_blobs
 from tests.services.media.house import House, chunks_of, signature_of, without_url
 from tests.support.refusals import refuses
 
@@ -42,7 +44,7 @@ async def test_bytes_come_back_as_they_were_sent(any_house: House) -> None:
         head, read = await any_house.download(DownloadAttachmentRequest(id=uploaded.id))
         assert hashlib.sha256(read).digest() == hashlib.sha256(data).digest()
         assert (head.size, head.offset, head.length, head.etag) == (size, 0, size, uploaded.etag)
-        assert without_url(head.attachment) == without_url(uploaded)
+        assert head.attachment == without_url(uploaded)
     assert len(await any_house.objects()) == len(sizes)
 
 
@@ -175,6 +177,20 @@ async def test_urls_are_renewed_at_each_reading(any_house: House) -> None:
         assert abs(read.expiration.ToMicroseconds() - now - Duration(seconds=86400).ToMicroseconds()) < 10_000_000
         assert await any_house.get(read.download_url) == b"x"
         assert without_url(read) == without_url(file)
+
+
+@pytest.mark.parametrize("any_house", ["direct"], indirect=True)
+async def test_a_store_that_cannot_sign_leaves_files_readable(
+    any_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/nowhere")
+    blobs = open_blobs(any_house.cluster.settings)
+    with structlog.testing.capture_logs() as logs:
+        async with asyncio.timeout(60):
+            assert await blobs.presigned(["ab/key"], 60) == {}
+    assert [entry["event"] for entry in logs] == ["urls_not_signed"]
 
 
 @pytest.mark.parametrize("any_house", ["direct"], indirect=True)

@@ -20,6 +20,7 @@ from tests.services.media.house import House, chunks_of, signature_of
 from tests.support.clock import ShiftedClock
 from tests.support.cluster import OPERATOR_SECRET, SERVICE_SECRET, running_cluster
 from tests.support.refusals import refuses
+from tests.support.streams import answer_of
 
 HOUR = 3600
 BRISK = Pace(sweep=0.05, retry=0.05)
@@ -179,6 +180,23 @@ async def test_a_killed_service_leaves_nothing_for_ever(tmp_path: Path, unused_t
         assert await house.read(kept.id) == b"kept"
         assert media_rows(house, "SELECT bytes, files FROM usage WHERE user_id = ''") == [(4, 2)]
         assert (await house.put(reserved.upload_url, b"again")).size == 5
+
+
+async def test_an_upload_ends_with_what_it_is_for(house: House, clock: ShiftedClock) -> None:
+    """Nobody else is waited for: the client may go on for ever."""
+    reserved = await house.reserve(None)
+    upload = house.cluster.media.UploadAttachment()
+    await upload.write(UploadAttachmentRequest(signature=signature_of(reserved.upload_url)))
+    await upload.write(UploadAttachmentRequest(chunk=b"1"))
+
+    async def begun() -> bool:
+        return media_rows(house, "SELECT 1 FROM blobs WHERE state = 'writing'") == [(1,)]
+
+    await eventually(begun)
+    clock.advance(25 * HOUR)
+    async with asyncio.timeout(10):
+        with refuses("ATTACHMENT_NOT_FOUND"):
+            await answer_of(upload)
 
 
 async def test_files_are_their_owners_only(house: House) -> None:

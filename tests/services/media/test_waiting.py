@@ -2,16 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
 from roomline.v1.media_service_pb2 import DeleteAttachmentRequest, DownloadAttachmentRequest, UploadAttachmentRequest
 
+from services.media.arrivals import Arrivals
+from services.media.blobs import FolderBlobs
+from services.media.downloads import Downloads
 from services.media.server import build_server
-from services.media.uploads import AT_ONCE
+from services.media.uploads import AT_ONCE, AT_ONCE_EACH, Patience
 from tests.services.media.house import House, chunks_of, signature_of
+from tests.stores.media_stores import open_stores, user
 from tests.support.refusals import refuses
 from tests.support.streams import answer_of
 
@@ -80,6 +85,34 @@ async def test_a_download_of_what_is_deleted_ends(house: House) -> None:
                 pass
 
 
+async def test_a_download_that_is_just_opening_ends_too(tmp_path: Path) -> None:
+    stores = await open_stores(tmp_path)
+
+    class Deleting(FolderBlobs):
+        """Somebody deletes the attachment as soon as its file is open."""
+
+        async def get(self, key: str, start: int, length: int) -> AsyncGenerator[bytes]:
+            chunks = await super().get(key, start, length)
+            for place in downloads.in_progress():
+                await downloads.stop(*place)
+            return chunks
+
+    blobs = Deleting(tmp_path / "media")
+    downloads = Downloads(stores.attachments, blobs, Arrivals())
+    await blobs.open()
+    stored = await stores.upload(await stores.reserve(user("bob"), size=1))
+    await blobs.put(stored.blob or "", one_chunk(b"1"), {})
+    with refuses("ATTACHMENT_NOT_FOUND"):
+        async for response in downloads.stream(stored, DownloadAttachmentRequest()):
+            assert response.HasField("head")
+    assert downloads.in_progress() == []
+    await stores.database.close()
+
+
+async def one_chunk(chunk: bytes) -> AsyncIterator[bytes]:
+    yield chunk
+
+
 async def test_a_download_keeps_to_the_bytes_it_began_with(house: House) -> None:
     reserved = await house.reserve(8 * MEGABYTE)
     first = await house.put(reserved.upload_url, b"1" * 8 * MEGABYTE)
@@ -143,6 +176,44 @@ async def test_slow_uploads_of_one_keep_nobody_else_waiting(house: House) -> Non
     for call in slow:
         call.cancel()
     await house.emptied(down_to=1)
+
+
+async def test_slow_uploads_of_an_instance_keep_no_other_one_waiting(house: House) -> None:
+    await house.cluster.add_instance("two")
+    users = [house.user(f"user {number}") for number in range(AT_ONCE // AT_ONCE_EACH + 1)]
+    reserved = await asyncio.gather(*(house.reserve(5, by=by, room="") for by in users for _ in range(AT_ONCE_EACH)))
+    slow = [house.cluster.media.UploadAttachment() for _ in reserved]
+    for call, one in zip(slow, reserved, strict=True):
+        await call.write(UploadAttachmentRequest(signature=signature_of(one.upload_url)))
+        await call.write(UploadAttachmentRequest(chunk=b"1"))
+    async with asyncio.timeout(5):
+        bob = house.cluster.as_user("bob", "two")
+        assert (await house.file(b"bob's", by=bob, room="")).size == 5
+    for call in slow:
+        call.cancel()
+    await house.emptied(down_to=1)
+
+
+@pytest.mark.parametrize(
+    "patience", [Patience(step_bytes=1000, step_seconds=0.4), Patience(step_bytes=1, seconds=0.4)], ids=["rate", "all"]
+)
+async def test_an_upload_that_trickles_ends(house: House, patience: Patience) -> None:
+    await house.cluster.media_server.stop()
+    house.cluster.media_server = build_server(house.cluster.settings, patience=patience)
+    await house.cluster.media_server.start(house.cluster.settings.media_address)
+    reserved = await house.reserve(None)
+
+    async def trickle() -> AsyncIterator[UploadAttachmentRequest]:
+        yield UploadAttachmentRequest(signature=signature_of(reserved.upload_url))
+        while True:
+            yield UploadAttachmentRequest(chunk=b"1")
+            await asyncio.sleep(0.02)
+
+    upload = house.cluster.media.UploadAttachment(trickle())
+    async with asyncio.timeout(5):
+        with refuses("DEADLINE_EXCEEDED"):
+            await answer_of(upload)
+    await house.emptied()
 
 
 async def test_an_upload_to_what_is_deleted_ends(house: House) -> None:

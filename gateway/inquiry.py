@@ -9,7 +9,7 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.user_service_pb2 import BatchGetUsersRequest
 from roomline.v1.user_service_pb2_grpc import UserServiceStub
 
-from gateway.chatkit import errors
+from gateway.problem import problem_of
 
 if TYPE_CHECKING:
     from roomline.v1.user_service_pb2_grpc import UserServiceAsyncStub
@@ -37,7 +37,7 @@ class Inquiry:
         try:
             await self._existing(request, [])
         except grpc.aio.AioRpcError as error:
-            if errors.problem_of(error).reason in BAD_TOKEN:
+            if problem_of(error).reason in BAD_TOKEN:
                 raise
 
     async def only_second_exists(self, request: Request, first: str, second: str) -> bool:

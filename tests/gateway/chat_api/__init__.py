@@ -1,0 +1,1 @@
+"""Tests of the chat API dialect with a backend whose answers they choose."""
