@@ -55,6 +55,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(STUBS): $(PROTOS) $(INSTALLED)
 	rm -rf $(NEW_STUBS) && mkdir -p $(NEW_STUBS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=$(NEW_STUBS) \
-	  --mypy_out=$(NEW_STUBS) --grpc_python_out=$(NEW_STUBS) --mypy_grpc_out=$(NEW_STUBS) $(PROTOS)
+	  --mypy_out=quiet:$(NEW_STUBS) --grpc_python_out=$(NEW_STUBS) --mypy_grpc_out=quiet:$(NEW_STUBS) $(PROTOS)
 	cd $(NEW_STUBS) && touch roomline/__init__.py roomline/v1/__init__.py roomline/py.typed $(@F)
 	rm -rf $(NEW_STUBS).old && mkdir -p gen && mv gen $(NEW_STUBS).old && mv $(NEW_STUBS) gen

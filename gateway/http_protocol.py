@@ -17,6 +17,8 @@ from gateway.sender import Sender
 
 MAX_HEAD_BYTES = 64 * 1024
 """The longest request line with headers; query strings of 16 KiB must pass (spec §3.5)."""
+LINGERING_CONNECTIONS = 64
+"""How many beyond the limit are told that they are too many, rather than just closed."""
 MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 """How much of a refused body is read, so that the client sees the refusal instead of a broken connection."""
 
@@ -33,6 +35,8 @@ class Patience(NamedTuple):
     close first."""
     taking: float = 60.0
     """For taking some of what it was sent."""
+    lingering: float = 2.0
+    """For reading an answer that ends the connection while the client is still sending."""
     look: float = 0.5
     """Between two looks at the connections: cheaper than a timer for each request."""
 
@@ -65,6 +69,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._unanswered = 0
         self._streamed = False
         self._refused = False
+        self._last = False
+        """The answer on its way is the connection's last."""
         self._deadline = math.inf
         """When the client must have sent more."""
         self._taking_deadline = math.inf
@@ -79,12 +85,18 @@ class GatewayProtocol(HttpToolsProtocol):
         self.app_state = {"abort": transport.abort, "streams": self._streams}
         self._head_timed = True
         self._deadline = self.loop.time() + self._patience.head
-        if len(self.connections) > self._max_connections:
+        excess = len(self.connections) - self._max_connections
+        if excess > LINGERING_CONNECTIONS:
+            self._refused = True
+            self._close()
+        elif excess > sum(isinstance(other, GatewayProtocol) and other._refused for other in self.connections):
+            # Those that only linger do not count.
             self._refuse(EdgeReason.TOO_MANY_CONNECTIONS)
 
     def data_received(self, data: bytes) -> None:
         """Hands the bytes on to the parser."""
         if self._refused:
+            self._discard(len(data))
             return
         if self._in_head:
             if self._head_bytes == 0:
@@ -157,14 +169,13 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Called when a request's turn has come."""
-        super()._start_asgi_task(cycle, lambda scope, receive, _: app(scope, receive, Sender(cycle)))
+        sender = Sender(cycle, self._answers_last)
+        super()._start_asgi_task(cycle, lambda scope, receive, _: app(scope, receive, sender))
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
         if self.cycle.response_complete:
-            self._discarded_bytes += len(body)
-            if self._discarded_bytes > MAX_DISCARDED_BYTES:
-                self._close()
+            self._discard(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -184,6 +195,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._streamed = False
         if self.transport.is_closing():
             self._close()
+            return
+        if self._last:
+            self._end()
             return
         self.flow.resume_reading()
         if self.pipeline:
@@ -212,6 +226,8 @@ class GatewayProtocol(HttpToolsProtocol):
         if now >= self._deadline:
             if self.flow.read_paused:  # it is us who do not read
                 self._deadline = now + self._patience.body
+            elif self._refused:
+                self._close()
             elif not self._in_head:
                 self._refuse(EdgeReason.BODY_TOO_SLOW)
             elif self._head_bytes:
@@ -256,7 +272,36 @@ class GatewayProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         if self._in_head or not (self.cycle.response_started or self.pipeline):
             self.transport.write(self._as_bytes(self._refusal(reason)))
-        self._close()
+            self._linger()
+        else:
+            self._close()
+
+    def _answers_last(self) -> None:
+        self._last = True
+
+    def _end(self) -> None:
+        """Ends the connection after its last answer."""
+        if self._in_head and not self._head_bytes:
+            self._close()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Ends the connection for what we send, and takes in what the client still does, for a while.
+
+        To close it while something of the client's is unread would take the answer back (RFC 9112 §9.6).
+        """
+        self._refused = True
+        self.flow.resume_reading()
+        self._deadline = self.loop.time() + self._patience.lingering
+        self._expect_taking()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _discard(self, size: int) -> None:
+        self._discarded_bytes += size
+        if self._discarded_bytes > MAX_DISCARDED_BYTES:
+            self._close()
 
     def _as_bytes(self, response: Response) -> bytes:
         headers = (

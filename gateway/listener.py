@@ -22,6 +22,8 @@ from gateway.http_protocol import GatewayProtocol, Patience
 log = structlog.get_logger()
 
 BACKLOG = 2048
+LEAVING_SECONDS = 1.0
+LEAVING_LOOK_SECONDS = 0.02
 RESERVED_FILES = 256
 """Open files that are no connections of clients: the channels to the services, libraries, logs."""
 
@@ -58,6 +60,17 @@ class _Server(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 if isinstance(connection, GatewayProtocol):
                     connection.check(now)
+
+    async def leave(self, seconds: float) -> None:
+        """Gives clients that are still sending the time to read their last answer, then closes what is open."""
+        connections = self.server_state.connections
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while connections:
+                    await asyncio.sleep(LEAVING_LOOK_SECONDS)
+        for connection in list(connections):
+            if isinstance(connection, GatewayProtocol):
+                connection.transport.abort()
 
 
 class Listener:
@@ -116,6 +129,7 @@ class Listener:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+            await self._server.leave(LEAVING_SECONDS)
         if self._watch is not None:
             self._watch.cancel()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -18,10 +19,12 @@ class Sender:
     the last answer of a connection, what a client that is slow or gone shall get, and wrong lengths, which it refuses.
     """
 
-    __slots__ = ("_cycle", "_length", "_start")
+    __slots__ = ("_cycle", "_is_last", "_length", "_start")
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
+    def __init__(self, cycle: RequestResponseCycle, is_last: Callable[[], None]) -> None:
+        """`is_last` is called before the end of an answer that ends the connection; it is then for others to end it."""
         self._cycle = cycle
+        self._is_last = is_last
         self._start: Any = None
         self._length = b""
 
@@ -34,12 +37,19 @@ class Sender:
             if self._is_usual(message, body):
                 self._write(start, body)
                 return
-            await cycle.send(start)
+            await self._send(start)
         elif message["type"] == "http.response.start":
             headers = dict(message["headers"])
             if b"content-length" in headers and b"connection" not in headers:
                 self._start, self._length = message, headers[b"content-length"]
                 return
+        await self._send(message)
+
+    async def _send(self, message: Any) -> None:
+        cycle = self._cycle
+        if not cycle.keep_alive and message["type"] == "http.response.body" and not message.get("more_body"):
+            cycle.keep_alive = True  # the head has said otherwise; of itself it would close the connection at once
+            self._is_last()
         await cycle.send(message)
 
     def _is_usual(self, message: Any, body: bytes) -> bool:
@@ -56,7 +66,8 @@ class Sender:
     def _write(self, start: Any, body: bytes) -> None:
         cycle = self._cycle
         headers = [*cycle.default_headers, *start["headers"]]
-        head = b"".join((STATUS_LINE[start["status"]], *(b"%b: %b\r\n" % header for header in headers), b"\r\n"))
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        head = b"".join((STATUS_LINE[start["status"]], *lines, b"\r\n"))
         if head.translate(None, _TEXT) != b"\r\n" * (len(headers) + 2):
             raise ValueError("a control character in a header")
         cycle.response_started = cycle.response_complete = True

@@ -36,6 +36,8 @@ INSTANCE_KEY = "roomline-instance"
 
 MAX_REQUEST_ID = 128
 """Characters of a request id that are taken over: it goes into the logs and into further calls."""
+CHECK_SECONDS = 1.0
+"""How often a long stream's token is looked at again: whoever is shut out must be so within two seconds (fault 9)."""
 MAX_METHOD = 256
 """Characters of a method's name that are logged: whoever calls can make names up."""
 
@@ -137,6 +139,42 @@ class Interceptors:
         except (asyncio.CancelledError, GeneratorExit):
             call.cancelled()
             raise
+
+    async def both_streams(
+        self, method: ServedMethod, requests: AsyncIterator[bytes], context: Context
+    ) -> AsyncGenerator[bytes]:
+        """Runs a call with a stream both ways: as above. It ends when its token does, by time or by being revoked."""
+        call = _Call(method.name, context, self._new_id)
+        try:
+            first = await self._admit(method, await anext(requests, b""), call)
+            behavior: Any = method.handler.stream_stream
+            async with aclosing(behavior(_checked(method, first, requests), context)) as responses:
+                async for response in self._while_admitted(responses, call):
+                    yield response.SerializeToString()
+            call.ended()
+        except Exception as error:  # noqa: BLE001 - every error becomes a status, in one place
+            await call.failed(error)
+        except (asyncio.CancelledError, GeneratorExit):
+            call.cancelled()
+            raise
+
+    async def _while_admitted(self, responses: AsyncIterator[Message], call: _Call) -> AsyncIterator[Message]:
+        """The responses, as long as the call's token is good; raises why it is so no longer."""
+        authorization = call.metadata.get("authorization")
+        while True:
+            step = asyncio.ensure_future(anext(responses, None))
+            try:
+                while not step.done():
+                    await asyncio.wait((step,), timeout=CHECK_SECONDS)
+                    if authorization is not None:
+                        await self._verifier.verify(authorization)
+            finally:
+                step.cancel()  # no effect on one that is done
+                await asyncio.wait((step,))
+            response = step.result()
+            if response is None:
+                return
+            yield response
 
     async def refuse(self, name: str, error: RoomlineError, context: Context) -> NoReturn:
         """Refuses a call that has no handler."""

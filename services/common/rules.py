@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf import struct_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from roomline.v1 import options_pb2
@@ -21,6 +22,8 @@ from services.common.errors import RoomlineError
 _Check = Callable[[Any, str], None]
 _SECONDS = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(1_000_000_000)
+_MAX_DURATION = 315_576_000_000
+"""In seconds: about 10,000 years."""
 _STRUCTS = {struct_pb2.Struct.DESCRIPTOR.full_name, struct_pb2.Value.DESCRIPTOR.full_name}
 
 
@@ -42,7 +45,12 @@ def check(request: Message) -> None:
 
 def rule_of(message: type[Message], field: str) -> FieldRule:
     """What the contract says of a field, for whoever wants to refuse a value before it is in a message."""
-    return message.DESCRIPTOR.fields_by_name[field].GetOptions().Extensions[options_pb2.rule]
+    return _rule_of(message.DESCRIPTOR, field)
+
+
+@cache
+def _rule_of(descriptor: Descriptor, field: str) -> FieldRule:
+    return descriptor.fields_by_name[field].GetOptions().Extensions[options_pb2.rule]
 
 
 def check_count(message: type[Message], field: str, values: Sequence[object]) -> None:
@@ -162,6 +170,12 @@ def _timestamp_check(value: Timestamp, path: str) -> None:
         raise invalid(path, "a time between the years 1 and 9999")
 
 
+def _duration_check(value: Duration, path: str) -> None:
+    """What `Duration` demands: both parts have one sign."""
+    if abs(value.seconds) > _MAX_DURATION or abs(value.nanos) not in _NANOS or value.seconds * value.nanos < 0:
+        raise invalid(path, "a duration of at most 10,000 years")
+
+
 def _number_check(rule: FieldRule) -> _Check:
     def run(value: int, path: str) -> None:
         if rule.HasField("minimum") and value < rule.minimum:
@@ -178,6 +192,8 @@ def _message_check(descriptor: Descriptor, rule: FieldRule) -> _Check | None:
         parts.append(_size_check(rule.max_bytes, lambda value: int(value.ByteSize())))
     if descriptor.full_name == Timestamp.DESCRIPTOR.full_name:
         parts.append(_timestamp_check)
+    elif descriptor.full_name == Duration.DESCRIPTOR.full_name:
+        parts.append(_duration_check)
     elif descriptor.full_name in _STRUCTS:
         if rule.max_depth:
             parts.append(_depth_check(rule.max_depth))

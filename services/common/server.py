@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -79,14 +79,12 @@ class Handlers:
     def add_registered_method_handlers(
         self, service: str, handlers: dict[str, grpc.RpcMethodHandler[Any, Any]]
     ) -> None:
-        """Called by generated code. Raises TypeError for a method with a stream both ways: nothing runs those yet."""
+        """Called by generated code."""
         self.services.append(service)
         for name, handler in handlers.items():
             method = ServedMethod(contract.METHODS[f"/{service}/{name}"], handler)
             if _is_left_out(handler):
                 continue
-            if handler.stream_stream:
-                raise TypeError(f"{method.name} takes and gives a stream, which the interceptors cannot run")
             self.methods[method.name] = method
 
 
@@ -180,13 +178,21 @@ def _plain(method: ServedMethod, interceptors: Interceptors) -> grpc.RpcMethodHa
     """The handler of a plain gRPC call: bytes in, bytes out, through the same chain as a call of the pipe."""
     if method.handler.response_streaming:
 
-        async def stream(request: bytes, context: Context) -> None:
+        async def write(responses: AsyncGenerator[bytes], context: Context) -> None:
             # It writes, and does not yield: gRPC does not close a generator whose caller is gone.
-            async with aclosing(interceptors.server_stream(method, request, context)) as responses:
+            async with aclosing(responses):
                 with contextlib.suppress(grpc.aio.InternalError):  # the caller is gone: nobody is left to be told
                     async for response in responses:
                         await context.write(response)
 
+        async def stream(request: bytes, context: Context) -> None:
+            await write(interceptors.server_stream(method, request, context), context)
+
+        async def streams(requests: AsyncIterator[bytes], context: Context) -> None:
+            await write(interceptors.both_streams(method, requests, context), context)
+
+        if method.handler.request_streaming:
+            return grpc.stream_stream_rpc_method_handler(streams)
         return grpc.unary_stream_rpc_method_handler(stream)
 
     if method.handler.request_streaming:

@@ -10,7 +10,7 @@ import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 import structlog
@@ -41,6 +41,22 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint=16000",  # fewer, larger check points: each syncs the database file
     "PRAGMA secure_delete=FAST",  # what is wiped does not stay behind in free space
 )
+
+
+class Connection(sqlite3.Connection):
+    """What units of work run on."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.shared_rows: dict[tuple[str, str], tuple[Any, ...]] = {}
+
+
+def shared_rows(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """Rows that nearly every unit of a group changes: kept here by statement and key, written once, before the commit.
+
+    The statement takes the key, then the values. What a failed unit has put in is taken back. For writing work only.
+    """
+    return cast("Connection", connection).shared_rows
 
 
 class _Connection(aiosqlite.Connection):
@@ -101,7 +117,7 @@ class Database:
 
     async def close(self) -> None:
         """Commits what is waiting, then closes."""
-        if self._committer is not None:
+        if self._committer is not None and not self._committer.done():
             await self.write(lambda _: None)  # comes after everything that waits
             self._committer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -137,7 +153,9 @@ class Database:
 
     async def _connect(self) -> _Connection:
         def connector() -> sqlite3.Connection:
-            connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=512)
+            connection = sqlite3.connect(
+                self._path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=512, factory=Connection
+            )
             # Of text that is damaged, sqlite3's own error would quote the whole of it, and so would the log.
             connection.text_factory = bytes.decode
             for pragma in _PRAGMAS:
@@ -240,9 +258,13 @@ def _attempt(
     works: Sequence[Work[Any]],
     run: Callable[[sqlite3.Connection, Work[Any]], _Outcome],
 ) -> list[_Outcome]:
+    rows = shared_rows(connection)
+    rows.clear()
     connection.execute("BEGIN IMMEDIATE")
     try:
         outcomes = [run(connection, work) for work in works]
+        for (statement, key), values in rows.items():
+            connection.execute(statement, (key, *values))
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -252,17 +274,18 @@ def _attempt(
 
 
 def _run_alone(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
-    changes = connection.total_changes
+    changes, rows = connection.total_changes, dict(shared_rows(connection))
     try:
         return work(connection), None
     except Exception as error:
         _raise_if_of_the_database(connection, error)
-        if connection.total_changes != changes:
+        if connection.total_changes != changes or shared_rows(connection) != rows:
             raise _NeedsSavepointsError from error
         return None, error
 
 
 def _run_in_savepoint(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
+    rows = dict(shared_rows(connection))
     connection.execute("SAVEPOINT work")
     try:
         result = work(connection)
@@ -270,6 +293,8 @@ def _run_in_savepoint(connection: sqlite3.Connection, work: Work[Any]) -> _Outco
         _raise_if_of_the_database(connection, error)
         connection.execute("ROLLBACK TO work")
         connection.execute("RELEASE work")
+        shared_rows(connection).clear()
+        shared_rows(connection).update(rows)
         return None, error
     connection.execute("RELEASE work")
     return result, None

@@ -6,17 +6,13 @@ from typing import NamedTuple
 from roomline.v1.event_pb2 import Event
 
 from services.common import timestamps
+from services.common.sqlite import shared_rows
 
 FIRST_MESSAGE_ID = 1_000_000
 """Test suites use smaller numbers as cursor positions and as ids that must not exist (spec §5.1)."""
 
-_DRAW = (
-    "INSERT INTO logs (instance_id, position, message_id, room_key)"
-    " VALUES (:instance_id, 1, :first + :messages, :rooms)"
-    " ON CONFLICT (instance_id) DO UPDATE SET position = position + 1,"
-    " message_id = message_id + :messages, room_key = room_key + :rooms"
-    " RETURNING position, message_id, room_key"
-)
+_LAST = "SELECT position, message_id, room_key FROM logs WHERE instance_id = ?"
+_KEEP = "INSERT OR REPLACE INTO logs (instance_id, position, message_id, room_key) VALUES (?, ?, ?, ?)"
 
 
 class Numbers(NamedTuple):
@@ -32,10 +28,15 @@ class Numbers(NamedTuple):
 def draw(connection: sqlite3.Connection, instance_id: str, *, messages: int = 0, rooms: int = 0) -> Numbers:
     """Takes the next position, and ids for a new message or room if asked for.
 
-    There is one writer, so positions are handed out in commit order; a rolled-back change gives its numbers back.
+    There is one writer, so positions are handed out in commit order; a rolled-back change gives its numbers back. What
+    was taken last is written once for all changes that are committed together.
     """
-    values = {"instance_id": instance_id, "first": FIRST_MESSAGE_ID - 1, "messages": messages, "rooms": rooms}
-    return Numbers(*connection.execute(_DRAW, values).fetchone())
+    rows = shared_rows(connection)
+    last = rows.get((_KEEP, instance_id)) or connection.execute(_LAST, (instance_id,)).fetchone()
+    position, message_id, room_key = last or (0, FIRST_MESSAGE_ID - 1, 0)
+    numbers = Numbers(position + 1, message_id + messages, room_key + rooms)
+    rows[_KEEP, instance_id] = numbers
+    return numbers
 
 
 def append(connection: sqlite3.Connection, instance_id: str, position: int, event: Event, now: int) -> None:

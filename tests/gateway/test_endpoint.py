@@ -30,6 +30,14 @@ async def test_the_token_goes_along_as_it_is(client: Client, backend: Backend) -
     assert 10 < backend.last.seconds < 16
 
 
+async def test_the_clients_request_id_is_no_key_of_a_change(client: Client, backend: Backend) -> None:
+    for _ in range(2):
+        await client.request("POST", "/users", {"id": "a", "name": "A"}, headers={"X-Request-Id": "mine"})
+    ids = {call.request.request_id for call in backend.calls}
+    assert len(ids) == 2
+    assert "mine" not in ids
+
+
 @pytest.mark.parametrize("request_id", ["", "x" * 129, "a\tb"])
 async def test_a_request_has_an_id_of_its_own_if_the_clients_is_unusable(client: Client, request_id: str) -> None:
     reply = await client.request("GET", "/users/a", headers={"X-Request-Id": request_id})

@@ -19,7 +19,7 @@ from roomline.v1.pipe_service_pb2_grpc import PipeServiceServicer, add_PipeServi
 from roomline.v1.room_service_pb2 import CreateRoomRequest, CreateRoomResponse
 
 from services.common.pipe.channel import PipeChannel
-from services.common.pipe.limits import MAX_FRAME_BYTES, MAX_FRAME_ITEMS, SENT_ITEMS, Patience
+from services.common.pipe.limits import MAX_FRAME_BYTES, MAX_FRAME_ITEMS, Patience
 from tests.pipe.harness import (
     QUICK,
     REQUEST,
@@ -83,7 +83,7 @@ async def _await(call: Any) -> Any:
 
 async def test_calls_are_batched() -> None:
     frames = await record([REQUEST] * 200)
-    assert [len(frame.calls) for frame in frames] == [SENT_ITEMS] * (200 // SENT_ITEMS) + [200 % SENT_ITEMS]
+    assert [len(frame.calls) for frame in frames] == [MAX_FRAME_ITEMS] * 3 + [8]
     calls = [call for frame in frames for call in frame.calls]
     assert len({call.id for call in calls}) == 200
     assert calls[0].method == "/roomline.v1.CursorService/GetCursor"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from roomline.v1.pipe_service_pb2 import PipeCall, PipeMetadata, PipeRequest, Pi
 from roomline.v1.pipe_service_pb2_grpc import PipeServiceStub
 
 from services.common.errors import failure_of
-from services.common.pipe.limits import MAX_FRAME_BYTES, MAX_FRAME_ITEMS, MAX_METADATA_ITEMS, SENT_ITEMS
+from services.common.pipe.limits import MAX_FRAME_BYTES, MAX_FRAME_ITEMS, MAX_METADATA_ITEMS
 from tests.pipe.harness import Context, Server, answer, failure, plain_to, reason, serving
 
 METHOD = "/roomline.v1.CursorService/ListRoomCursors"
@@ -85,9 +84,9 @@ async def test_results_are_batched(server: Server, pipe: Pipe) -> None:
     frames: list[PipeResponse] = []
     while sum(len(frame.results) for frame in frames) < 200:
         frames.append(await pipe.frame())
-    assert len(frames) == math.ceil(200 / SENT_ITEMS)
+    assert len(frames) == 4
     assert [result.id for frame in frames for result in frame.results] == list(range(200))
-    assert max(len(frame.results) for frame in frames) == SENT_ITEMS
+    assert max(len(frame.results) for frame in frames) == MAX_FRAME_ITEMS
 
 
 async def test_frames_of_results_keep_to_their_size(server: Server, pipe: Pipe) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,8 +124,6 @@ async def running_cluster(
     message_server = build_message_server(settings, clock)
     media_server = build_media_server(settings, clock, pace=pace)
     servers = (user_server, message_server, media_server)
-    for server, address in zip(servers, addresses, strict=True):
-        await server.start(address)
     user_channel, message_channel, media_channel = (connect(address, settings) for address in addresses)
 
     def seconds() -> float:
@@ -149,11 +147,11 @@ async def running_cluster(
         ServiceTokens(SERVICE_ISSUER, SERVICE_SECRET, "test", seconds),
         ServiceTokens(OPERATOR_ISSUER, OPERATOR_SECRET, "operator", seconds),
     )
-    try:
+    async with AsyncExitStack() as stack:
+        for server, address in zip(servers, addresses, strict=True):
+            await server.start(address)
+            stack.push_async_callback(server.stop)
+        for channel in (user_channel, message_channel, media_channel):
+            stack.push_async_callback(channel.close)
         await cluster.add_instance("one")
         yield cluster
-    finally:
-        for channel in (user_channel, message_channel, media_channel):
-            await channel.close()
-        for running in (cluster.media_server, cluster.message_server, cluster.user_server):
-            await running.stop()

@@ -1,6 +1,7 @@
 """Field rules of the contract, enforced."""
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -36,6 +37,7 @@ def user(**fields: object) -> CreateUserRequest:
         user(id="😀" * 160),
         user(custom_data=nested(23)),
         SendMessageRequest(room_id="x", parts=[TEXT]),
+        SendMessageRequest(room_id="x", parts=[TEXT], expires_in=Duration(seconds=-1, nanos=-1)),
         SendMessageRequest(room_id="x", parts=[Part(type="TEXT/x.y+z; charset=utf-8", url="https://a/b?c")]),
         SendMessageRequest(room_id="x", parts=[Part(type="a/b", attachment=Attachment(id="x"))]),
         SetCursorRequest(user_id="u", room_id="r", position=0),
@@ -76,6 +78,9 @@ def test_missing_fields_are_named(request_: Message, field: str) -> None:
         (SetCursorRequest(user_id="u", room_id="r", position=-1), "position"),
         (ListMessagesRequest(room_id="r", created_from=Timestamp(seconds=2**62)), "created_from"),
         (ListMessagesRequest(room_id="r", created_before=Timestamp(nanos=-1)), "created_before"),
+        (SendMessageRequest(room_id="x", parts=[TEXT], expires_in=Duration(seconds=2**62)), "expires_in"),
+        (SendMessageRequest(room_id="x", parts=[TEXT], expires_in=Duration(nanos=10**9)), "expires_in"),
+        (SendMessageRequest(room_id="x", parts=[TEXT], expires_in=Duration(seconds=1, nanos=-1)), "expires_in"),
         (ListMessagesRequest(room_id="r", order=99), "order"),  # type: ignore[arg-type]
     ],
 )

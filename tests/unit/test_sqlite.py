@@ -95,6 +95,73 @@ async def test_damaged_text_fails_alone_and_is_not_quoted(database: Database) ->
     assert await numbers(database) == [1]
 
 
+KEEP = "INSERT OR REPLACE INTO counters VALUES (?, ?)"
+
+
+def count_up(*, fails: bool = False) -> Work[int]:
+    def work(connection: sqlite3.Connection) -> int:
+        rows = sqlite.shared_rows(connection)
+        kept = rows.get((KEEP, "k")) or connection.execute("SELECT n FROM counters WHERE k = 'k'").fetchone()
+        number: int = kept[0] + 1
+        rows[KEEP, "k"] = (number,)
+        if fails:
+            raise LookupError
+        return number
+
+    return work
+
+
+@pytest.fixture
+async def counter(database: Database) -> Database:
+    await database.write(lambda connection: connection.execute("CREATE TABLE counters (k TEXT PRIMARY KEY, n INTEGER)"))
+    await database.write(lambda connection: connection.execute("INSERT INTO counters VALUES ('k', 0)"))
+    return database
+
+
+async def counted(database: Database) -> int:
+    (number,) = await database.read(lambda connection: connection.execute("SELECT n FROM counters").fetchone())
+    return int(number)
+
+
+async def test_shared_rows_are_written_once_for_a_group(counter: Database) -> None:
+    written = 0
+
+    def count(statement: str) -> None:
+        nonlocal written
+        written += statement.startswith("INSERT OR REPLACE")
+
+    await counter.write(lambda connection: connection.set_trace_callback(count))
+    assert await asyncio.gather(*(counter.write(count_up()) for _ in range(20))) == list(range(1, 21))
+    assert await counted(counter) == 20
+    assert written <= 2
+
+
+async def test_work_that_fails_takes_back_what_it_shares(counter: Database) -> None:
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO t VALUES (7)")
+        raise LookupError
+
+    for others in ((), (half,)):
+        works = (count_up(), count_up(fails=True), *others, insert(len(others)), count_up())
+        before = await counted(counter)
+        first, refused, *_, last = await asyncio.gather(
+            *(counter.write(work) for work in works), return_exceptions=True
+        )
+        assert (first, type(refused), last) == (before + 1, LookupError, before + 2)
+        assert await counted(counter) == before + 2
+    assert await numbers(counter) == [0, 1]
+
+
+async def test_a_group_that_fails_takes_back_what_it_shares(counter: Database) -> None:
+    def broken(connection: sqlite3.Connection) -> None:
+        sqlite.shared_rows(connection)["INSERT INTO nonexistent VALUES (?, ?)", "k"] = (1,)
+
+    results = await asyncio.gather(*(counter.write(work) for work in (count_up(), broken)), return_exceptions=True)
+    assert all(isinstance(result, Exception) for result in results)
+    assert await counter.write(count_up()) == 1
+    assert await counted(counter) == 1
+
+
 async def test_writing_goes_on_after_a_commit_failed_in_any_way(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ class PipedCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         metadata: Packed,
         deserializer: Callable[[bytes], Any] | None,
         *,
+        size: int,
         repeatable: bool,
         changes_nothing: bool,
         wait_for_ready: bool,
@@ -79,6 +80,7 @@ class PipedCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         self.method = method
         self.request = request
         self.metadata = metadata
+        self.size = size
         self.repeatable = repeatable
         self.changes_nothing = changes_nothing
         self.wait_for_ready = wait_for_ready
@@ -132,7 +134,7 @@ class PipedCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         """The response. Raises grpc.aio.AioRpcError, or asyncio.CancelledError after `cancel`."""
         if not self.ended:
             if self._waiter is None:
-                self._waiter = asyncio.get_running_loop().create_future()
+                self._waiter = self._link.loop.create_future()
             try:
                 yield from self._waiter
             except asyncio.CancelledError:

@@ -9,7 +9,7 @@ import structlog
 from roomline.v1.pipe_service_pb2 import PipeRequest, PipeResponse
 
 from services.common.pipe.call import PipedCall
-from services.common.pipe.limits import ITEM_OVERHEAD, MAX_FRAME_BYTES, MAX_FRAME_ITEMS, SENT_ITEMS
+from services.common.pipe.limits import MAX_FRAME_BYTES, MAX_FRAME_ITEMS
 
 log = structlog.get_logger()
 
@@ -124,7 +124,7 @@ class Connection:
         add = frame.calls.add
         size = count = 0
         call_id = self._last_id
-        limit = min(SENT_ITEMS, self._credits)
+        limit = min(MAX_FRAME_ITEMS, self._credits)
         now = self._loop.time()
         while queue and count < limit:
             call = queue[0]
@@ -132,9 +132,7 @@ class Connection:
                 call.queued = False
                 del queue[0]
                 continue
-            size += len(call.request) + len(call.method) + ITEM_OVERHEAD
-            for key, value in call.metadata:
-                size += len(key) + len(value) + ITEM_OVERHEAD
+            size += call.size
             if size > MAX_FRAME_BYTES and count:
                 break
             del queue[0]

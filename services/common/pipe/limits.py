@@ -7,10 +7,6 @@ from dataclasses import dataclass
 MAX_FRAME_ITEMS = 64
 """The most calls or results that a frame may have (see the contract)."""
 
-SENT_ITEMS = 32
-"""The most calls or results that we put in a frame. With larger ones the two ends of a busy pipe work in turns instead
-of at the same time; smaller ones cost more than they win (docs/benchmarks.md)."""
-
 MAX_FRAME_BYTES = 1024 * 1024
 """The most bytes in a frame of calls, and in one of several results. A call above it goes unary, a result above it has
 a frame of its own."""

@@ -48,7 +48,6 @@ class PipedMethod(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         self._changes_nothing = level == MethodOptions.NO_SIDE_EFFECTS
         self._repeatable = self._changes_nothing or level == MethodOptions.IDEMPOTENT
         self._has_request_id = has_request_id and serializer is not None
-        self._max_request = MAX_FRAME_BYTES - ITEM_OVERHEAD - len(method)
 
     def __call__(
         self,
@@ -67,7 +66,8 @@ class PipedMethod(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         """
         data: bytes = self._serializer(request) if self._serializer is not None else request
         packed: Packed = pack(metadata) if metadata else ()
-        if credentials is not None or _size(data, packed) > self._max_request:
+        size = _size(self._method, data, packed)
+        if credentials is not None or size > MAX_FRAME_BYTES:
             if self._unary is None:
                 self._unary = self._make_unary(self._method, None, self._deserializer)
             return self._unary(
@@ -85,6 +85,7 @@ class PipedMethod(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
             data,
             packed,
             self._deserializer,
+            size=size,
             repeatable=self._repeatable or (self._has_request_id and bool(request.request_id)),
             changes_nothing=self._changes_nothing,
             wait_for_ready=bool(wait_for_ready),
@@ -93,8 +94,9 @@ class PipedMethod(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         return call
 
 
-def _size(data: bytes, metadata: Packed) -> int:
-    size = len(data)
+def _size(method: str, data: bytes, metadata: Packed) -> int:
+    """What a call takes of a frame, at most."""
+    size = len(method) + len(data) + ITEM_OVERHEAD
     for key, value in metadata:
         size += len(key) + len(value) + ITEM_OVERHEAD
     return size

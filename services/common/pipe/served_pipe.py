@@ -13,7 +13,7 @@ from roomline.v1.pipe_service_pb2 import PipeCall, PipeRequest, PipeResponse, Pi
 from services.common.errors import RoomlineError
 from services.common.pipe.context import PipeContext, refusal
 from services.common.pipe.deadlines import FOREVER, Deadlines
-from services.common.pipe.limits import ITEM_OVERHEAD, MAX_FRAME_BYTES, MAX_FRAME_ITEMS, MAX_METADATA_ITEMS, SENT_ITEMS
+from services.common.pipe.limits import ITEM_OVERHEAD, MAX_FRAME_BYTES, MAX_FRAME_ITEMS, MAX_METADATA_ITEMS
 from services.common.pipe.metadata import Metadatum, unpack
 
 log = structlog.get_logger()
@@ -217,7 +217,7 @@ class ServedPipe:
         results = self._results
         add = frame.results.add
         size = count = 0
-        while results and count < SENT_ITEMS:
+        while results and count < MAX_FRAME_ITEMS:
             result = results[0]
             if isinstance(result, tuple):
                 call_id, response = result
