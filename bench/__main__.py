@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench import machine, pipe, send, store
+from bench import live, machine, pipe, send, store
 from bench.report import Section
 
 DISK = Path("/var/tmp")  # noqa: S108 - the folder for temporary files that must not be in memory
@@ -25,12 +25,15 @@ class Part(StrEnum):
     SEND = "send"
     PIPE = "pipe"
     STORE = "store"
+    LIVE = "live"
 
 
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="Pairs of rounds of each benchmark.")] = 6,
     seconds: Annotated[float, typer.Option(min=0.2, help="How long a round of `send` takes; others half of it.")] = 4.0,
     connections: Annotated[int, typer.Option(min=1, help="Keep-alive connections of `send`.")] = 64,
+    sockets: Annotated[int, typer.Option(min=100, help="Sockets of `live`, on either side.")] = 1000,
+    storm: Annotated[int, typer.Option(min=0, help="Sockets of `live` that are cut and come back; 0 for none.")] = 1000,
     only: Annotated[list[Part] | None, typer.Option(help="Run this one only; may be repeated.")] = None,
     folder: Annotated[Path, typer.Option(help="Where databases go for the time of the run; on a disk.")] = DISK,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as in docs/benchmarks.md.")] = False,
@@ -38,7 +41,8 @@ def main(
     """Measures side by side, in one run, and prints ratios: absolute numbers say more about the machine.
 
     `send` sends durable messages through the gateway with the pipe and without, `pipe` makes calls that do nothing,
-    `store` appends to the message store. Less than three minutes in all, on loopback only.
+    `store` appends to the message store, `live` delivers events to many sockets, beside a bare broadcaster. About six
+    minutes in all, on loopback only.
     """
     console, progress = Console(), Console(stderr=True)
     if not console.is_terminal:
@@ -67,6 +71,11 @@ def main(
             show(pipe.measure(rounds, seconds / 2, 64, say))
         if Part.STORE in wanted:
             show(store.measure(here, rounds, seconds / 2, say))
+        if Part.LIVE in wanted:
+            for section in live.measure(here, rounds, seconds, sockets, say):
+                show(section)
+            if storm:
+                show(live.storm(here, storm, say))
 
 
 if __name__ == "__main__":

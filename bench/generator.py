@@ -55,7 +55,7 @@ class Outcome(TypedDict):
     """What the generator used."""
 
 
-class _Round:
+class Round:
     """What the connections write down together."""
 
     def __init__(self, seconds: float, connections: int) -> None:
@@ -73,25 +73,27 @@ class _Round:
             self.done.set_result(None)
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One keep-alive connection."""
 
     def __init__(self, requests: Sequence[bytes]) -> None:
         self._requests = cycle(requests)
         self._transport: asyncio.Transport
-        self._round: _Round | None = None
+        self._round: Round | None = None
         self._received = b""
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own has no such base class
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the signature is asyncio's
+        """Called by the event loop."""
         if self._round is not None:
             self._round.others["lost"] += 1
             self._round.left()
 
-    def begin(self, new_round: _Round) -> None:
+    def begin(self, new_round: Round) -> None:
         """Sends until the round's time is over."""
         if self._transport.is_closing():
             new_round.others["lost"] += 1
@@ -102,6 +104,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
         if self._received:
             data = self._received + data
         head_end = data.find(_HEAD_END)
@@ -127,11 +130,11 @@ class _Connection(asyncio.Protocol):
             current.left()
 
 
-async def _run(connections: Sequence[_Connection], seconds: float) -> Outcome:
+async def _run(connections: Sequence[Connection], seconds: float) -> Outcome:
     gc.collect()
     gc.disable()
     cpu, started = time.process_time(), time.perf_counter()
-    current = _Round(seconds, len(connections))
+    current = Round(seconds, len(connections))
     for connection in connections:
         connection.begin(current)
     await asyncio.wait_for(current.done, seconds + LATE_SECONDS)
@@ -148,7 +151,7 @@ async def _run(connections: Sequence[_Connection], seconds: float) -> Outcome:
     )
 
 
-def _same(connection: _Connection) -> _Connection:
+def _same(connection: Connection) -> Connection:
     return connection
 
 
@@ -156,7 +159,7 @@ async def _serve(plan: Plan) -> None:
     loop = asyncio.get_running_loop()
     connections = []
     for requests in plan["requests"]:
-        connection = _Connection([request.encode("latin-1") for request in requests])
+        connection = Connection([request.encode("latin-1") for request in requests])
         await loop.create_connection(partial(_same, connection), plan["host"], plan["port"])
         connections.append(connection)
     while line := await loop.run_in_executor(None, sys.stdin.readline):

@@ -70,7 +70,7 @@ async def _measure(path: Path, rounds: int, seconds: float, say: Callable[[str],
             say(f"store: round {turn + 1} of {rounds}")
             for number in IN_FLIGHT if turn % 2 == 0 else reversed(IN_FLIGHT):
                 measured[number].append(await _run(messages, new_id, seconds, number))
-        assert await messages.page(_CALLER, ListMessagesRequest(room_id=_ROOM), 1)
+        assert (await messages.page(_CALLER, ListMessagesRequest(room_id=_ROOM), 1)).messages
     finally:
         await database.close()
     return measured

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 import structlog
 
 from gateway import cors
 from gateway.edge import ClientGoneError, EdgeError, EdgeReason
+from gateway.live.delivery import Admission
+from gateway.live.outlet import LiveEndpoint
+from gateway.live.sse import open_event_stream
+from gateway.live.streaming import open_stream
+from gateway.proxies import Proxies
 from gateway.request import Limits, Request
 from gateway.response import Response
-from gateway.router import Match, Router
+from gateway.router import SUBSCRIBE, Match, Route, Router
 from gateway.stream import BrokenStreamError, Stream, send_stream
 from services.common.errors import RoomlineError
 from services.common.ids import Uuid7
@@ -31,24 +36,41 @@ _WITHOUT_BODY = {204, 304}
 _MAX_REQUEST_ID = 128
 
 
+class Peer(NamedTuple):
+    """The other end of a WebSocket, and how it reached us."""
+
+    host: bytes
+    """As its handshake named us."""
+    scheme: str
+    server: tuple[str, int]
+    address: str
+    """Empty if unknown."""
+
+
 class App:
     """Serves a router over HTTP."""
 
     def __init__(
-        self, router: Router, refusal: Refusal, limits: Limits, new_id: Callable[[], str] | None = None
+        self,
+        router: Router,
+        refusal: Refusal,
+        limits: Limits,
+        new_id: Callable[[], str] | None = None,
+        proxies: Proxies | None = None,
+        max_subscriptions: int = 100_000,
     ) -> None:
         self._router = router
         self._refusal = refusal
         self._limits = limits
         self._new_id = new_id or Uuid7()
+        self._proxies = proxies or Proxies()
+        self.admission = Admission(max_subscriptions)
+        """Of subscriptions, on both transports."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""
         if scope["type"] == "http":
             await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "There is nothing at this path"})
         else:
             await _lifespan(receive, send)
 
@@ -57,8 +79,44 @@ class App:
         nameless = Request("", b"", b"", {}, _nothing, "", self._limits, self._new_id)
         return self._refusal(EdgeError(reason), nameless)
 
+    def refusal(self, error: BaseException, request: Request) -> Response:
+        """The answer to a request that failed outside its endpoint, in the form of the dialect of its path."""
+        return self._refusal(error, request)
+
+    def peer(self, scope: Scope) -> Peer:
+        """Where a WebSocket comes from, by the scope of its handshake."""
+        origin = self._proxies.origin(scope)
+        return Peer(dict(scope["headers"]).get(b"host", b""), origin.scheme, scope["server"], origin.address)
+
+    def subscription_request(self, peer: Peer, path: str, headers: Mapping[str, str]) -> Request:
+        """The request for a subscription on a WebSocket, as it would be over HTTP."""
+        own = {name.lower().encode(): value.encode() for name, value in headers.items()}
+        own[b"host"] = peer.host
+        target, _, query = path.partition("#")[0].partition("?")
+        return Request(
+            SUBSCRIBE,
+            target.encode() if target.startswith("/") else b"/" + target.encode(),
+            query.encode(),
+            own,
+            _nothing,
+            _request_id(own),
+            self._limits,
+            self._new_id,
+            peer.scheme,
+            peer.server,
+            remote_address=peer.address,
+        )
+
+    def subscription_endpoint(self, request: Request) -> LiveEndpoint:
+        """What opens the subscription. Raises EdgeError (ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED, PATH_INVALID)."""
+        route = _route(self._router.find(request.raw_path), request)
+        if not isinstance(route.handler, LiveEndpoint):
+            raise EdgeError(EdgeReason.ROUTE_NOT_FOUND)
+        return route.handler
+
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        origin = self._proxies.origin(scope)
         request = Request(
             scope["method"],
             scope["raw_path"],
@@ -68,16 +126,16 @@ class App:
             _request_id(headers),
             self._limits,
             self._new_id,
-            scope["scheme"],
+            origin.scheme,
             scope["server"],
             scope["state"]["streams"],
-            (scope.get("client") or ("",))[0],
+            origin.address,
         )
         credentials = False
         try:
             match = self._router.find(request.raw_path)
             credentials = match is not None and match.credentials
-            response = await _answer(match, request)
+            response = await self._answer(match, request)
         except ClientGoneError:
             return
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last net; see `Endpoint` for the first
@@ -89,9 +147,18 @@ class App:
         if response.stream is not None and not await _send_stream(send, response.stream, request):
             scope["state"]["abort"]()
             await request.gone()
+        if response.pushed is not None:
+            await response.pushed.run(send, scope["state"]["push"])
+
+    async def _answer(self, match: Match | None, request: Request) -> Response:
+        handler = _route(match, request).handler
+        if isinstance(handler, LiveEndpoint):
+            opened = open_stream if request.method == SUBSCRIBE else open_event_stream
+            return await opened(handler, request, self.admission)
+        return await handler(request)
 
 
-async def _answer(match: Match | None, request: Request) -> Response:
+def _route(match: Match | None, request: Request) -> Route:
     if match is None:
         raise EdgeError(EdgeReason.ROUTE_NOT_FOUND)
     route = match.routes.get(request.method)
@@ -99,7 +166,7 @@ async def _answer(match: Match | None, request: Request) -> Response:
         raise EdgeError(EdgeReason.METHOD_NOT_ALLOWED, allow=", ".join([*match.routes, "OPTIONS"]))
     request.parameters = dict(zip(route.names, match.values, strict=True))
     request.positions = route.positions
-    return await route.handler(request)
+    return route
 
 
 async def _nothing() -> Message:
@@ -123,13 +190,13 @@ async def _send(send: Send, response: Response, request: Request, common: tuple[
         (b"cache-control", response.cache_control),
         (b"x-request-id", request.request_id.encode()),
     ]
-    if response.status not in _WITHOUT_BODY:
+    if response.status not in _WITHOUT_BODY and response.pushed is None:
         headers.append((b"content-length", b"%d" % (stream.length if stream else len(response.body))))
     if not request.body_read and (b"expect" in request.headers or response.status == 408):
         # The client may never send the body it announced, so where the next request begins is unknown.
         headers.append(_CLOSE)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    if stream is None:
+    if stream is None and response.pushed is None:
         await send({"type": "http.response.body", "body": response.body})
 
 

@@ -11,7 +11,7 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.media_service_pb2 import DownloadAttachmentRequest, DownloadAttachmentResponse, DownloadHead
 
 from gateway import ranges
-from gateway.response import Header, Response
+from gateway.response import INERT, Header, Response
 from gateway.stream import Stream
 from services.common import file_headers
 from services.common.errors import RoomlineError
@@ -25,10 +25,8 @@ Call = grpc.aio.UnaryStreamCall[DownloadAttachmentRequest, DownloadAttachmentRes
 
 _MAX_DIGITS = 9
 _ALWAYS: tuple[Header, ...] = (
-    # Nothing in the file runs or is guessed at, whatever its type says, if somebody opens it in the browser ...
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"sandbox; default-src 'none'"),
-    # ... and scripts that may read it may know what they read.
+    *INERT,
+    # Scripts that may read it may know what they read.
     (b"access-control-expose-headers", b"Accept-Ranges, Content-Disposition, Content-Range, ETag"),
     (b"accept-ranges", b"bytes"),
 )

@@ -21,6 +21,20 @@ class EdgeReason(Enum):
     HEAD_TOO_LARGE = auto()
     HEAD_TOO_SLOW = auto()
     TOO_MANY_CONNECTIONS = auto()
+    TOO_MANY_SUBSCRIPTIONS = auto()
+    """In this process."""
+    TOO_MANY_ON_SOCKET = auto()
+    """Subscriptions on one WebSocket. Metadata: `limit`."""
+    SUBSCRIPTION_ID_TAKEN = auto()
+    HEARTBEAT_INVALID = auto()
+    """Metadata: `header`, `least`, `most`."""
+    WEBSOCKET_ONLY = auto()
+    """An ordinary request to where WebSockets begin."""
+    FRAME_MALFORMED = auto()
+    """A WebSocket message that is none of the protocol's."""
+    FRAME_TOO_LARGE = auto()
+    READER_TOO_SLOW = auto()
+    """A client that takes less than it is sent."""
     GRANT_TYPE_INVALID = auto()
     USER_ID_MISSING = auto()
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway import cors
 from gateway.edge import EdgeReason
-from gateway.response import Response
+from gateway.live.handshake import handshake
+from gateway.live.websocket import Socket
+from gateway.response import Pushed, Response
 from gateway.sender import Sender
+
+if TYPE_CHECKING:
+    from gateway.app import App
+    from gateway.patience import Patience
 
 MAX_HEAD_BYTES = 64 * 1024
 """The longest request line with headers; query strings of 16 KiB must pass (spec §3.5)."""
@@ -23,41 +29,23 @@ MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 """How much of a refused body is read, so that the client sees the refusal instead of a broken connection."""
 
 
-class Patience(NamedTuple):
-    """How many seconds a client may keep a connection waiting."""
-
-    head: float = 20.0
-    """For a whole head, from its first byte or the beginning of the connection."""
-    body: float = 30.0
-    """For the next bytes of a body. Whoever takes a body as it arrives has a limit of its own."""
-    idle: float = 75.0
-    """For the next request. Longer than the idle time of usual proxies and of the SDKs' connection pools, so that they
-    close first."""
-    taking: float = 60.0
-    """For taking some of what it was sent."""
-    lingering: float = 2.0
-    """For reading an answer that ends the connection while the client is still sending."""
-    look: float = 0.5
-    """Between two looks at the connections: cheaper than a timer for each request."""
-
-
 class GatewayProtocol(HttpToolsProtocol):
     """Some SDK calls do not encode ids, while httptools refuses every byte beyond ASCII in a request line (spec §1.3).
 
     Such bytes are percent-encoded here. Without a limit on the head, a client could fill the memory; without limits on
-    time, it could keep its connections for ever. `refuse` makes the answer to what never becomes a request.
+    time, it could keep its connections for ever.
     """
 
     def __init__(
         self,
         *arguments: Any,
-        refuse: Callable[[EdgeReason], Response],
+        server_app: App,
         patience: Patience,
         max_connections: int,
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
-        self._refusal = refuse
+        self._server_app = server_app
         self._patience = patience
         self._max_connections = max_connections
         self._in_head = True
@@ -71,17 +59,25 @@ class GatewayProtocol(HttpToolsProtocol):
         self._refused = False
         self._last = False
         """The answer on its way is the connection's last."""
+        self._pushed: Pushed | None = None
+        """The answer on its way, if it is one without end."""
+        self._stopping = False
         self._deadline = math.inf
         """When the client must have sent more."""
         self._taking_deadline = math.inf
         """When it must have taken more."""
         self._untaken_bytes = 0
 
+    @property
+    def is_ending(self) -> bool:
+        """The client has been sent the last of what it gets."""
+        return self._refused
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Called by the event loop."""
         super().connection_made(transport)
         # Each request's `scope["state"]`. `abort` ends an answer that cannot be completed, without waiting for the
-        # client; `streams` is called by whoever takes the body as it arrives.
+        # client; `streams` is called by whoever takes the body as it arrives; `push` is added to them.
         self.app_state = {"abort": transport.abort, "streams": self._streams}
         self._head_timed = True
         self._deadline = self.loop.time() + self._patience.head
@@ -89,13 +85,15 @@ class GatewayProtocol(HttpToolsProtocol):
         if excess > LINGERING_CONNECTIONS:
             self._refused = True
             self._close()
-        elif excess > sum(isinstance(other, GatewayProtocol) and other._refused for other in self.connections):
-            # Those that only linger do not count.
+        elif excess > 0 and excess > sum(
+            isinstance(other, GatewayProtocol) and other.is_ending for other in self.connections
+        ):
+            # Those that only linger do not count. They are counted only then: thousands of clients may come at once.
             self._refuse(EdgeReason.TOO_MANY_CONNECTIONS)
 
     def data_received(self, data: bytes) -> None:
         """Hands the bytes on to the parser."""
-        if self._refused:
+        if self._refused or self._pushed is not None:
             self._discard(len(data))
             return
         if self._in_head:
@@ -107,6 +105,8 @@ class GatewayProtocol(HttpToolsProtocol):
             if self._in_request_line:
                 data = self._request_line(self._held + data)
         self._feed(data)
+        if self.transport.get_protocol() is not self:
+            return
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(EdgeReason.HEAD_TOO_LARGE)
         self._expect_more()
@@ -132,10 +132,31 @@ class GatewayProtocol(HttpToolsProtocol):
                     return
                 except httptools.HttpParserUpgrade as upgrade:
                     rest = rest[upgrade.args[0] :]
+                    if self._became_socket(bytes(rest)):
+                        return
                     self._start_again_without_upgrade()
             except httptools.HttpParserError:
                 self._refuse(EdgeReason.REQUEST_MALFORMED)
                 return
+
+    def _became_socket(self, early: bytes) -> bool:
+        """Makes the connection a WebSocket if that is what the client asks for, and nothing else is going on."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if self._unanswered or (method, version) != (b"GET", "1.1"):
+            return False
+        answer = handshake(self.url, self.headers)
+        if answer is None:
+            return False
+        state = self.server_state
+        self.connections.discard(self)
+        self.transport.write(answer)
+        peer = self._server_app.peer({**self.scope, "headers": self.headers})
+        socket = Socket(self._server_app, peer, state, self._patience)
+        self.transport.set_protocol(socket)
+        socket.connection_made(self.transport)
+        if early:
+            socket.data_received(early)
+        return True
 
     def _start_again_without_upgrade(self) -> None:
         """Ignores an `Upgrade`, as a server may (RFC 9110 §7.8): `curl --http2` and Java send it with any request.
@@ -170,6 +191,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Called when a request's turn has come."""
         sender = Sender(cycle, self._answers_last)
+        cycle.scope["state"]["push"] = functools.partial(self._push, cycle)
         super()._start_asgi_task(cycle, lambda scope, receive, _: app(scope, receive, sender))
 
     def on_body(self, body: bytes) -> None:
@@ -203,6 +225,35 @@ class GatewayProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         self._expect_more()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        super().connection_lost(exc)
+        if self._pushed is not None:
+            self._pushed.lost()
+
+    def shutdown(self) -> None:
+        """Called when the gateway stops."""
+        self._stopping = True
+        if self._pushed is not None:
+            self._pushed.stop()
+        else:
+            super().shutdown()
+
+    def _push(self, cycle: RequestResponseCycle, pushed: Pushed) -> asyncio.Transport:
+        """Gives the connection to an answer without end, as `Push`: what the client has sent behind it is dropped."""
+        self._pushed = pushed
+        self.cycle = cycle
+        self.pipeline.clear()
+        self._unanswered = 1
+        self._in_head, self._head_bytes = True, 0
+        self._deadline = math.inf
+        self.flow.resume_reading()
+        if cycle.disconnected:
+            pushed.lost()
+        elif self._stopping:
+            pushed.stop()
+        return self.transport
 
     def pause_writing(self) -> None:
         """Called by the event loop, when the client does not take its answer as fast as it is made."""
@@ -271,7 +322,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True  # as for a client that has left inside the body
             self.cycle.message_event.set()
         if self._in_head or not (self.cycle.response_started or self.pipeline):
-            self.transport.write(self._as_bytes(self._refusal(reason)))
+            self.transport.write(self._as_bytes(self._server_app.refuse(reason)))
             self._linger()
         else:
             self._close()

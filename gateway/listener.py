@@ -9,6 +9,7 @@ import logging
 import math
 import resource
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,15 +18,22 @@ import structlog
 import uvicorn
 
 from gateway.app import App
-from gateway.http_protocol import GatewayProtocol, Patience
+from gateway.http_protocol import GatewayProtocol
+from gateway.live.websocket import Socket
+from gateway.patience import Patience
 
 log = structlog.get_logger()
 
 BACKLOG = 2048
 LEAVING_SECONDS = 1.0
 LEAVING_LOOK_SECONDS = 0.02
+UNREACHABLE_SECONDS = 60
+"""How long a client may be out of reach. Of itself the system gives up after a quarter of an hour, or never, and the
+client of a stream over HTTP, which sends nothing, would be online as long."""
 RESERVED_FILES = 256
 """Open files that are no connections of clients: the channels to the services, libraries, logs."""
+
+_OURS = (GatewayProtocol, Socket)
 
 
 class Certificate(NamedTuple):
@@ -58,7 +66,7 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(seconds)
             now = loop.time()
             for connection in list(self.server_state.connections):
-                if isinstance(connection, GatewayProtocol):
+                if isinstance(connection, _OURS):
                     connection.check(now)
 
     async def leave(self, seconds: float) -> None:
@@ -66,10 +74,10 @@ class _Server(uvicorn.Server):
         connections = self.server_state.connections
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while connections:
+                while connections:  # noqa: ASYNC110 - uvicorn's set, which tells nobody
                     await asyncio.sleep(LEAVING_LOOK_SECONDS)
         for connection in list(connections):
-            if isinstance(connection, GatewayProtocol):
+            if isinstance(connection, _OURS):
                 connection.transport.abort()
 
 
@@ -89,12 +97,12 @@ class Listener:
         _log_through_structlog()
         self._patience = patience or Patience()
         protocol: Any = functools.partial(
-            GatewayProtocol, refuse=app.refuse, patience=self._patience, max_connections=max_connections
+            GatewayProtocol, server_app=app, patience=self._patience, max_connections=max_connections
         )
         config = uvicorn.Config(
             app,
             http=protocol,
-            ws="none",
+            ws="none",  # see `gateway/live/websocket.py`
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -114,7 +122,7 @@ class Listener:
 
     async def start(self) -> None:
         """Returns when connections are accepted. Raises OSError if the port is taken."""
-        bound = _bound(*self._address)
+        bound = bind(*self._address)
         self.port = bound.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve([bound]))
         listening = asyncio.create_task(self._server.listening.wait())
@@ -148,10 +156,18 @@ def connection_limit(wanted: int, listeners: int) -> int:
     return max(1, (soft - RESERVED_FILES) // listeners)
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    """A listening socket; several gateway processes may share its port."""
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; several gateway processes may share its port. Its connections inherit its options."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=True)
+    bound = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=True)
+    # Two small messages, one after the other, would wait for each other (Nagle).
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, UNREACHABLE_SECONDS // 2)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, UNREACHABLE_SECONDS // 6)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREACHABLE_SECONDS * 1000)
+    return bound
 
 
 class _StructlogHandler(logging.Handler):

@@ -56,6 +56,11 @@ def strong_etag(text: str) -> str:
     return f'"{text}"' if _ETAG.fullmatch(text) else ""
 
 
+def known_tags(if_none_match: str) -> list[str]:
+    """The texts of the entity tags that a client has."""
+    return [tag.strip('"') for tag in _TAG.findall(if_none_match)]
+
+
 def _parsed(header: str) -> tuple[int | None, int] | None:
     """First and last byte; without a first one, how many from the end.
 

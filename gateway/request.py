@@ -66,7 +66,7 @@ class Request:
     ) -> None:
         self.method = method
         self.remote_address = remote_address
-        """Where the request comes from, as far as the connection tells; empty if it does not."""
+        """Where the request comes from, as far as the connection and trusted proxies tell; empty if they do not."""
         self.raw_path = raw_path
         self.headers = headers
         self._unused_id = "" if request_id else new_id()

@@ -6,23 +6,28 @@ nothing; nothing is ever redirected.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from gateway.edge import EdgeError, EdgeReason
 
 if TYPE_CHECKING:
+    from gateway.live.outlet import LiveEndpoint
     from gateway.request import Request
     from gateway.response import Response
 
 Handler = Callable[["Request"], Awaitable["Response"]]
 
+SUBSCRIBE = "SUBSCRIBE"
+"""The method of subscriptions (spec §10.2)."""
+
 
 class Route(NamedTuple):
     """What serves one method of one path."""
 
-    handler: Handler
+    handler: Handler | LiveEndpoint
+    """Of SUBSCRIBE it is a LiveEndpoint, of GET it may be one: server-sent events."""
     names: tuple[str, ...]
     """The names of the path's parameters, in their order."""
     positions: tuple[int, ...]
@@ -56,11 +61,22 @@ class Router:
     def __init__(self) -> None:
         self._root = _Node()
 
-    def add(self, method: str, pattern: str, handler: Handler, *, credentials: bool = False) -> None:
-        """Serves a pattern such as `/rooms/{room_id}/users/add`; GET serves HEAD too.
+    def add(self, method: str, pattern: str, handler: Handler, *, credentials: bool = False, head: bool = True) -> None:
+        """Serves a pattern such as `/rooms/{room_id}/users/add`; GET serves HEAD too, unless it changes something.
 
         Raises ValueError if a segment could be both a literal and a parameter, or if the route exists.
         """
+        self._add(("GET", "HEAD") if method == "GET" and head else (method,), pattern, handler, credentials=credentials)
+
+    def add_subscription(self, pattern: str, endpoint: LiveEndpoint) -> None:
+        """Serves subscriptions to a path, by the method SUBSCRIBE and through WebSockets. Raises as `add` does."""
+        self._add((SUBSCRIBE,), pattern, endpoint, credentials=False)
+
+    def add_event_stream(self, pattern: str, endpoint: LiveEndpoint) -> None:
+        """Serves server-sent events at a path, by GET. Raises as `add` does."""
+        self._add(("GET",), pattern, endpoint, credentials=False)
+
+    def _add(self, methods: Sequence[str], pattern: str, handler: Handler | LiveEndpoint, *, credentials: bool) -> None:
         node = self._root
         names, positions = [], []
         for position, segment in enumerate(pattern.strip("/").split("/")):
@@ -74,11 +90,10 @@ class Router:
             if node.parameter and node.literals:
                 raise ValueError(f"{pattern}: a parameter and a literal in the same place")
             node = child
-        methods = ("GET", "HEAD") if method == "GET" else (method,)
-        for one in methods:
-            if one in node.routes:
+        for method in methods:
+            if method in node.routes:
                 raise ValueError(f"{method} {pattern} is there already")
-            node.routes[one] = Route(handler, tuple(names), tuple(positions))
+            node.routes[method] = Route(handler, tuple(names), tuple(positions))
         node.credentials |= credentials
 
     def find(self, raw_path: bytes) -> Match | None:
@@ -94,6 +109,22 @@ class Router:
                 values.append(segment)
             node = child
         return Match(node.routes, values, node.credentials) if node.routes else None
+
+    def patterns(self) -> Iterator[tuple[str, str]]:
+        """Method and pattern of every route, as they were added; `HEAD` too."""
+        return _patterns(self._root, [])
+
+
+def _patterns(node: _Node, above: list[str]) -> Iterator[tuple[str, str]]:
+    for method, route in node.routes.items():
+        parts = [*above]
+        for name, position in zip(route.names, route.positions, strict=True):
+            parts[position] = "{" + name + "}"
+        yield method, "/" + "/".join(parts)
+    for segment, child in node.literals.items():
+        yield from _patterns(child, [*above, segment])
+    if node.parameter is not None:
+        yield from _patterns(node.parameter, [*above, ""])
 
 
 def segments(raw_path: bytes) -> Sequence[str]:

@@ -30,7 +30,7 @@ class Sender:
 
     async def __call__(self, message: Any) -> None:
         """Sends a message of the application."""
-        cycle, start = self._cycle, self._start
+        start = self._start
         if start is not None:
             self._start = None
             body = message.get("body", b"")

@@ -12,11 +12,17 @@ from gateway.attachments import Attachments
 from gateway.chat_api import errors as chat_api_errors
 from gateway.chat_api import routes as chat_api_routes
 from gateway.chatkit.endpoint import refusal as chatkit_refusal
+from gateway.chatkit.live_routes import add_live_routes
 from gateway.chatkit.routes import CHATKIT
 from gateway.chatkit.routes import add_routes as add_chatkit_routes
+from gateway.documentation import Documentation
 from gateway.health import Health
-from gateway.http_protocol import Patience
 from gateway.listener import Certificate, Listener, connection_limit
+from gateway.live.handshake import PATH as WEBSOCKET_PATH
+from gateway.live.handshake import no_handshake
+from gateway.live.live import Live
+from gateway.patience import Patience
+from gateway.proxies import Proxies
 from gateway.request import Limits, Request
 from gateway.response import Response
 from gateway.router import Router
@@ -27,14 +33,15 @@ log = structlog.get_logger()
 
 
 def build_app(
-    settings: Settings, user: grpc.aio.Channel, message: grpc.aio.Channel, media: grpc.aio.Channel, health: Health
+    settings: Settings,
+    user: grpc.aio.Channel,
+    message: grpc.aio.Channel,
+    media: grpc.aio.Channel,
+    health: Health,
+    live: Live | None = None,
 ) -> App:
-    """The application, on channels to the services."""
-    router = Router()
-    router.add("GET", "/healthz", health)
-    Attachments(media).add_routes(router)
-    add_chatkit_routes(router, user, message, media)
-    chat_api_routes.add_routes(router, settings, user, message, media)
+    """The application, on channels to the services. Whoever subscribes to something gives a `live` that runs."""
+    router = build_router(settings, user, message, media, health, live)
     limits = Limits(
         body_bytes=settings.max_request_bytes,
         call_seconds=settings.call_timeout_seconds,
@@ -51,7 +58,34 @@ def build_app(
             return chat_api_errors.refusal(error, request.method, request.request_id, always_200=always_200)
         return chatkit_refusal(error, request, CHATKIT)
 
-    return App(router, refusal, limits)
+    return App(
+        router,
+        refusal,
+        limits,
+        proxies=Proxies(settings.trusted_proxies),
+        max_subscriptions=settings.max_subscriptions,
+    )
+
+
+def build_router(
+    settings: Settings,
+    user: grpc.aio.Channel,
+    message: grpc.aio.Channel,
+    media: grpc.aio.Channel,
+    health: Health,
+    live: Live | None = None,
+) -> Router:
+    """Everything that is served."""
+    router = Router()
+    router.add("GET", "/healthz", health)
+    Documentation(chat_api=bool(settings.chat_api_instance)).add_routes(router)
+    router.add("GET", WEBSOCKET_PATH, no_handshake)
+    Attachments(media).add_routes(router)
+    add_chatkit_routes(router, user, message, media)
+    live = live or Live(settings, user, message)
+    add_live_routes(router, settings, user, message, live)
+    chat_api_routes.add_routes(router, settings, user, message, media, live)
+    return router
 
 
 class Gateway:
@@ -102,11 +136,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         name: connect(address, settings, name, small_streams=name == "media") for name, address in addresses.items()
     }
     plain = {name: connect_plain(address) for name, address in addresses.items()}
-    app = build_app(settings, channels["user"], channels["message"], channels["media"], Health(plain))
+    live = Live(settings, channels["user"], channels["message"])
+    app = build_app(settings, channels["user"], channels["message"], channels["media"], Health(plain), live)
     gateway = Gateway(settings, app)
-    await gateway.start()
-    log.info("serving", host=settings.host, port=gateway.port, tls_port=gateway.tls_port)
-    await stop.wait()
-    await gateway.stop()
+    async with live:
+        await gateway.start()
+        log.info("serving", host=settings.host, port=gateway.port, tls_port=gateway.tls_port)
+        await stop.wait()
+        await gateway.stop()
     for channel in (*channels.values(), *plain.values()):
         await channel.close()

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 from roomline.v1.error_reason_pb2 import ErrorReason
-from roomline.v1.media_service_pb2 import UploadAttachmentRequest, UploadAttachmentResponse
+from roomline.v1.media_service_pb2 import (
+    SetAvatarRequest,
+    SetAvatarResponse,
+    UploadAttachmentRequest,
+    UploadAttachmentResponse,
+)
 
 from services.common.errors import RoomlineError
 
@@ -16,17 +21,19 @@ if TYPE_CHECKING:
     from gateway.request import Request
 
 Result = TypeVar("Result")
+Step = TypeVar("Step", UploadAttachmentRequest, SetAvatarRequest)
+Answer = TypeVar("Answer", UploadAttachmentResponse, SetAvatarResponse)
 
 PIECE_BYTES = 256 * 1024
 """The largest message of an upload."""
 
-Method = grpc.aio.StreamUnaryMultiCallable[UploadAttachmentRequest, UploadAttachmentResponse]
-Call = grpc.aio.StreamUnaryCall[UploadAttachmentRequest, UploadAttachmentResponse]
-
 
 async def upload(
-    request: Request, method: Method, first: UploadAttachmentRequest, chunks: AsyncIterator[bytes]
-) -> UploadAttachmentResponse:
+    request: Request,
+    method: grpc.aio.StreamUnaryMultiCallable[Step, Answer],
+    first: Step,
+    chunks: AsyncIterator[bytes],
+) -> Answer:
     """Sends `first` and the chunks; returns when the service has stored them.
 
     A refusal ends it at once, however much the client still has to send. If the chunks raise, the service is told that
@@ -56,7 +63,7 @@ def check_size(request: Request, besides: int = 0) -> None:
         raise RoomlineError(ErrorReason.ERROR_REASON_FILE_TOO_LARGE, limit=limit)
 
 
-async def _answer(call: Call) -> UploadAttachmentResponse:
+async def _answer(call: grpc.aio.StreamUnaryCall[Step, Answer]) -> Answer:
     """The answer. A refusal is raised as the service gave it.
 
     If it comes while a message is on its way, grpc.aio can write INTERNAL over it before anybody who awaits the call is
@@ -71,7 +78,7 @@ async def _answer(call: Call) -> UploadAttachmentResponse:
         raise next(told, error) from None
 
 
-def _status(ended: Call) -> grpc.aio.AioRpcError:
+def _status(ended: grpc.aio.StreamUnaryCall[Step, Answer]) -> grpc.aio.AioRpcError:
     trailing = _ready(ended.trailing_metadata())
     return grpc.aio.AioRpcError(_ready(ended.code()), grpc.aio.Metadata(), trailing, _ready(ended.details()))
 
@@ -85,12 +92,14 @@ def _ready(waiting: Coroutine[Any, Any, Result]) -> Result:
     raise RuntimeError("it waits")
 
 
-async def _send(call: Call, first: UploadAttachmentRequest, chunks: AsyncIterator[bytes], idle_seconds: float) -> None:
+async def _send(
+    call: grpc.aio.StreamUnaryCall[Step, Answer], first: Step, chunks: AsyncIterator[bytes], idle_seconds: float
+) -> None:
     try:
         await call.write(first)
         async for chunk in chunks:
             for start in range(0, len(chunk), PIECE_BYTES):
-                piece = UploadAttachmentRequest(chunk=chunk[start : start + PIECE_BYTES])
+                piece = type(first)(chunk=chunk[start : start + PIECE_BYTES])
                 async with asyncio.timeout(idle_seconds):
                     await call.write(piece)
         await call.done_writing()

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +20,23 @@ from tests.support.server import Running, running_server
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+FAULTS = Path(__file__).parent / "faults"
+
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves slow tests out of the everyday run, and says so; with REQUIRE_ALL=1 nothing is left out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out of the everyday run what takes long; with REQUIRE_ALL=1 nothing is left out.
+
+    That is slow tests, which say so, and, unless nothing else is asked for, repetitions and all of tests/faults.
+    """
     if os.environ.get("REQUIRE_ALL") == "1":
         return
+    left = [item for item in items if item.get_closest_marker("again") or FAULTS in item.path.parents]
+    if 0 < len(left) < len(items):
+        config.hook.pytest_deselected(items=left)
+        gone = set(left)
+        items[:] = [item for item in items if item not in gone]
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="slow: runs with REQUIRE_ALL=1"))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.media_service_pb2 import GetAttachmentRequest
@@ -24,7 +21,6 @@ from roomline.v1.message_service_pb2_grpc import MessageServiceStub
 
 from gateway.chat_api import parse, render
 from gateway.chat_api.credentials import subject
-from gateway.chat_api.deadlines import Deadlines
 from gateway.chat_api.endpoint import Kind
 from gateway.chat_api.errors import BODY, EMPTY_MESSAGE, InputError
 from gateway.problem import problem_of
@@ -48,18 +44,10 @@ TEXT_TYPE = "text/plain"
 class Chat:
     """`chat.*`."""
 
-    def __init__(
-        self,
-        message: grpc.aio.Channel,
-        media: grpc.aio.Channel,
-        accounts: Accounts,
-        now: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, message: grpc.aio.Channel, media: grpc.aio.Channel, accounts: Accounts) -> None:
         self._messages: MessageServiceAsyncStub = MessageServiceStub(message)
         self._media: MediaServiceAsyncStub = MediaServiceStub(media)
         self._accounts = accounts
-        self._now = now
-        self._deadlines = Deadlines()
 
     def routes(self) -> Routes:
         """Methods, paths and what is special about them."""
@@ -78,13 +66,13 @@ class Chat:
         people, parts = await asyncio.gather(
             self._accounts.people(request, me, [me]), self._parts(request, new.text, new.attachments)
         )
-        request_id = parse.request_id("post", new.conversation, new.key) if new.key else request.new_id()
         message = SendMessageRequest(
             room_uid=new.conversation,
             parts=parts,
-            request_id=request_id,
+            request_id=parse.request_id("post", new.conversation, new.key) if new.key else request.new_id(),
             reply_to=new.reply_to,
-            expires_at=self._expiry(new, me, request_id),
+            expires_at=new.expires_at,
+            expires_in=new.expires_in,
         )
         answer = await request.call(self._messages.SendMessage, message)
         return json_response(render.message(answer.message, people))
@@ -117,14 +105,6 @@ class Chat:
         mid = parse.query_uuid(request, "mid")
         await request.call(self._messages.UnsendMessage, UnsendMessageRequest(uid=mid, request_id=request.new_id()))
         return json_response(render.ok(id=mid))
-
-    def _expiry(self, new: parse.NewMessage, user_id: str, request_id: str) -> Timestamp | None:
-        if new.expires_in is None:
-            return new.expires_at
-        now = int(self._now() * 1000)
-        if not new.key:
-            return parse.timestamp(now + new.expires_in * 1000)
-        return parse.timestamp(self._deadlines.first(user_id, request_id, new.expires_in, now))
 
     async def _changed(self, request: Request, change: parse.Edit, old: Message) -> list[Part]:
         """The parts of an edited message."""

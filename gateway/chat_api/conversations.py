@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from roomline.v1.cursor_service_pb2 import SetCursorRequest
 from roomline.v1.cursor_service_pb2_grpc import CursorServiceStub
 from roomline.v1.error_reason_pb2 import ErrorReason
+from roomline.v1.event_service_pb2 import ReportTypingRequest
+from roomline.v1.event_service_pb2_grpc import EventServiceStub
 from roomline.v1.room_service_pb2 import (
     AddMembersRequest,
     ArchiveRoomRequest,
@@ -31,6 +33,7 @@ from services.common.errors import RoomlineError
 if TYPE_CHECKING:
     import grpc
     from roomline.v1.cursor_service_pb2_grpc import CursorServiceAsyncStub
+    from roomline.v1.event_service_pb2_grpc import EventServiceAsyncStub
     from roomline.v1.room_pb2 import UserRoom
     from roomline.v1.room_service_pb2_grpc import RoomServiceAsyncStub
 
@@ -48,6 +51,7 @@ class Conversations:
     def __init__(self, message: grpc.aio.Channel, accounts: Accounts, membership: Membership) -> None:
         self._rooms: RoomServiceAsyncStub = RoomServiceStub(message)
         self._cursors: CursorServiceAsyncStub = CursorServiceStub(message)
+        self._events: EventServiceAsyncStub = EventServiceStub(message)
         self._accounts = accounts
         self._membership = membership
 
@@ -66,6 +70,7 @@ class Conversations:
             ("POST", "/conversations.join", self.join, Kind.PLAIN),
             ("POST", "/conversations.leave", self.leave, Kind.PLAIN),
             ("POST", "/conversations.invite", self.invite, Kind.PLAIN),
+            ("POST", "/conversations.typing", self.typing, Kind.PLAIN),
         ]
 
     async def list(self, request: Request) -> Response:
@@ -174,6 +179,12 @@ class Conversations:
         message = AddMembersRequest(user_ids=_ids(people, uids), room_uid=cid, request_id=request.new_id())
         await request.call(self._rooms.AddMembers, message)
         return await self._view(request, await self._membership.require(request, cid), people)
+
+    async def typing(self, request: Request) -> Response:
+        """Tells the members that the caller is typing."""
+        cid = parse.query_uuid(request, "cid")
+        await request.call(self._events.ReportTyping, ReportTypingRequest(room_uid=cid))
+        return json_response(render.ok())
 
     async def _view(self, request: Request, room: UserRoom, people: People | None = None) -> Response:
         if people is None:

@@ -75,6 +75,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     ErrorReason.ERROR_REASON_EMAIL_TAKEN: Answer(409, "User with that email already exists"),
     ErrorReason.ERROR_REASON_REGISTRATION_CLOSED: Answer(403, "registration_closed"),
     ErrorReason.ERROR_REASON_ACCOUNTS_DISABLED: _NOT_FOUND,
+    ErrorReason.ERROR_REASON_INSTANCE_RESET: _NOT_FOUND,
     ErrorReason.ERROR_REASON_PERMISSION_MISSING: _NOT_ALLOWED,
     ErrorReason.ERROR_REASON_SUBJECT_MISMATCH: _NOT_ALLOWED,
     ErrorReason.ERROR_REASON_CALLER_NOT_ALLOWED: _NOT_ALLOWED,
@@ -100,6 +101,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     ErrorReason.ERROR_REASON_FIELD_REQUIRED: _MISSING_FIELD,
     ErrorReason.ERROR_REASON_FIELD_INVALID: _INVALID_FIELD,
     ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID: Answer(400, QUERY + "invalid cursor"),
+    ErrorReason.ERROR_REASON_PICTURE_UNUSABLE: _UNSUPPORTED_TYPE,
     ErrorReason.ERROR_REASON_SIZE_MISMATCH: Answer(400, FORM + "the file is not complete"),
     ErrorReason.ERROR_REASON_REQUEST_ID_REUSED: Answer(409, "idempotency_conflict"),
     ErrorReason.ERROR_REASON_USER_ALREADY_EXISTS: _CONFLICT,
@@ -138,6 +140,15 @@ ANSWERS: Mapping[Reason, Answer] = {
     EdgeReason.REQUEST_MALFORMED: Answer(400, "bad_request"),
     EdgeReason.HEAD_TOO_LARGE: Answer(431, "request_head_too_large"),
     EdgeReason.TOO_MANY_CONNECTIONS: _UNAVAILABLE,
+    EdgeReason.TOO_MANY_SUBSCRIPTIONS: _UNAVAILABLE,
+    EdgeReason.READER_TOO_SLOW: _UNAVAILABLE,
+    # This dialect has no WebSockets.
+    EdgeReason.TOO_MANY_ON_SOCKET: Answer(429, "too_many_subscriptions"),
+    EdgeReason.SUBSCRIPTION_ID_TAKEN: Answer(400, "bad_request"),
+    EdgeReason.HEARTBEAT_INVALID: Answer(400, "bad_request"),
+    EdgeReason.WEBSOCKET_ONLY: Answer(426, "upgrade_required"),
+    EdgeReason.FRAME_MALFORMED: Answer(400, "bad_request"),
+    EdgeReason.FRAME_TOO_LARGE: _TOO_LARGE,
     # Of the other dialect.
     EdgeReason.GRANT_TYPE_INVALID: Answer(400, "bad_request"),
     EdgeReason.USER_ID_MISSING: Answer(400, "bad_request"),
@@ -160,8 +171,13 @@ _FIELD_NAMES = {
 _FAILURES = (grpc.aio.AioRpcError, RoomlineError, asyncio.CancelledError)
 
 
-def refusal(error: BaseException, method: str, request_id: str, *, always_200: bool = False) -> Response:
-    """The response to a request that failed. The reason of a 5xx goes to the log, not to the client."""
+def refusal(
+    error: BaseException, method: str, request_id: str, *, always_200: bool = False, logged: bool = True
+) -> Response:
+    """The response to a request that failed. The reason of a 5xx goes to the log, not to the client.
+
+    Without `logged` only what nobody foresaw does: whoever ends many streams says why once.
+    """
     problem = problem_of(error)
     answer, values = _answer(error, problem, method)
     headers: list[Header] = []
@@ -174,7 +190,8 @@ def refusal(error: BaseException, method: str, request_id: str, *, always_200: b
     if answer.status >= 500:
         details = {"reason": problem.name, "message": problem.message, "request_id": request_id}
         if isinstance(error, _FAILURES):
-            log.warning("request_failed", **details)
+            if logged:
+                log.warning("request_failed", **details)
         else:
             log.error("handler_failed", exc_info=error, **details)
     body = render.error(_filled(answer.error, values))

@@ -101,6 +101,11 @@ def _boundary(content_type: str) -> bytes:
     return boundary
 
 
+def _check_caption(caption: bytes) -> None:
+    if len(caption) > MAX_CAPTION_BYTES:
+        raise InputError(FORM, f"caption: at most {MAX_CAPTION_BYTES} bytes")
+
+
 class _Reader:
     """Takes the body in any pieces, and tells what is in it."""
 
@@ -173,7 +178,10 @@ class _Reader:
         if self._files > MAX_FILES:
             raise EdgeError(EdgeReason.FORM_TOO_LARGE)
         self._field = FILE_FIELD
-        caption = self._caption.decode(errors="replace").replace("\0", "") if self._has_caption else None
+        caption = None
+        if self._has_caption:
+            caption = self._caption.decode(errors="replace").replace("\0", "")
+            _check_caption(caption.encode())  # what stands for a byte that is no UTF-8 has three
         self._has_caption = False
         content_type = self._head.get(b"content-type", b"").decode("latin-1").strip()
         self.events.append(FileHead(clean_name(name), content_type, caption))
@@ -185,8 +193,7 @@ class _Reader:
                 self.events.append(data[start:end])
         elif self._field == CAPTION_FIELD:
             self._caption += data[start:end]
-            if len(self._caption) > MAX_CAPTION_BYTES:
-                raise InputError(FORM, f"caption: at most {MAX_CAPTION_BYTES} bytes")
+            _check_caption(self._caption)
 
     def _part_end(self) -> None:
         if self._field == FILE_FIELD:

@@ -1,4 +1,4 @@
-"""Files: uploaded as forms, read by id with the reader's token (spec §6). Avatars are not served yet."""
+"""Files: uploaded as forms, read by id with the reader's token (spec §6). Avatars are in `avatars.py`."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ INLINE_TYPES = {
 }
 """What a browser may show in place: nothing of it runs, and the answer's CSP holds it in a sandbox."""
 
-_CACHE = b"private, no-cache"
+REVALIDATED = b"private, no-cache"
 """Kept by the reader's browser, but asked about each time: an unsent message's file is gone at once (fault 23)."""
-_OWN_PAGES: tuple[Header, ...] = ((b"cross-origin-resource-policy", b"same-site"),)
+OWN_PAGES: tuple[Header, ...] = ((b"cross-origin-resource-policy", b"same-site"),)
 """The cookie opens files, so pages of others may not show them."""
 
 
@@ -129,12 +129,12 @@ class Media:
             message.room_uid = cid
         found: list[Attachment] = []
         while True:
-            message.page_size = limit - len(found)
+            message.page_size = parse.DEFAULT_LIMIT  # few calls, and answers that fit (ours: 16 MiB)
             answer = await request.call(self._stub.ListAttachments, message)
             found.extend(one for one in answer.attachments if one.HasField("uploaded_at"))
             message.page_token = answer.next_page_token
             if len(found) >= limit or not message.page_token:
-                return json_response([render.media_block(one) for one in found])
+                return json_response([render.media_block(one) for one in found[:limit]])
 
 
 def _as_it_is(head: DownloadHead) -> Shown:
@@ -147,4 +147,4 @@ def _thumbnail(head: DownloadHead) -> Shown:
 
 def _shown(media_type: str) -> Shown:
     inline = media_type.partition(";")[0].strip().lower() in INLINE_TYPES
-    return Shown(media_type, "inline" if inline else "attachment", _CACHE, _OWN_PAGES)
+    return Shown(media_type, "inline" if inline else "attachment", REVALIDATED, OWN_PAGES)

@@ -10,6 +10,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.chat_api.errors import BODY, EMPTY_MESSAGE, QUERY, InputError, MediaTypeError
@@ -45,8 +46,7 @@ class NewMessage(NamedTuple):
     key: str
     """What makes a repeated post the same; empty if the client gave nothing."""
     expires_at: Timestamp | None
-    expires_in: int | None
-    """In seconds."""
+    expires_in: Duration | None
     reply_to: str | None
 
 
@@ -181,7 +181,7 @@ def _attachments(data: Json) -> list[str] | None:
     return None if value is None else list(dict.fromkeys(_uuids(value, "attachments", MAX_ATTACHMENTS)))
 
 
-def _expiry(data: Json) -> tuple[Timestamp | None, int | None]:
+def _expiry(data: Json) -> tuple[Timestamp | None, Duration | None]:
     at, seconds = data.get("expires_at"), data.get("expires_in")
     if at is not None and seconds is not None:
         raise InputError(BODY, "expires_at and expires_in exclude each other")
@@ -189,7 +189,7 @@ def _expiry(data: Json) -> tuple[Timestamp | None, int | None]:
         raise _wrong("expires_at", "milliseconds since the Unix epoch")
     if seconds is not None and (type(seconds) is not int or not 0 < seconds <= _MAX_SECONDS):
         raise _wrong("expires_in", f"1 to {_MAX_SECONDS} seconds")
-    return (None if at is None else timestamp(at)), seconds
+    return (None if at is None else timestamp(at)), (None if seconds is None else Duration(seconds=seconds))
 
 
 def _key(data: Json, header_key: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from roomline.v1.account_service_pb2 import BatchGetAccountsRequest
 from roomline.v1.account_service_pb2_grpc import AccountServiceStub
@@ -21,6 +21,13 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 
 BATCH = 1000
 """Users in one call."""
+
+
+class Named(Protocol):
+    """Users whose `uid`s are known."""
+
+    def uid(self, user_id: str) -> str:
+        """The user's `uid`; `NOBODY` if there is no such user (any more)."""
 
 
 class People:

@@ -22,12 +22,13 @@ from roomline.v1.room_pb2 import (
     UserRoom,
 )
 
-from gateway.chat_api.people import People
+from gateway.chat_api.people import Named, People
 from services.common.file_headers import UNKNOWN_TYPE
 
 Json = dict[str, Any]
 
 CONTENT_PATH = "/api/v1/media/content/"
+AVATAR_PATH = "/api/v1/media/avatars/"
 
 _KINDS = {ROOM_KIND_DIRECT: "direct", ROOM_KIND_GROUP: "group", ROOM_KIND_CHANNEL: "channel"}
 _NOUNS = {"image": ("a photo", "photos"), "video": ("a video", "videos"), "audio": ("an audio file", "audio files")}
@@ -90,7 +91,7 @@ def conversation_type(value: Room) -> str:
     return _KINDS.get(value.kind) or ("group" if value.private else "channel")
 
 
-def message(value: Message, people: People) -> Json:
+def message(value: Message, people: Named) -> Json:
     """A message; after it was unsent a tombstone."""
     says = None if value.HasField("unsent_at") else text(value.parts)
     files = [] if value.HasField("unsent_at") else attachments(value.parts)
@@ -148,6 +149,11 @@ def media_block(value: Attachment) -> Json:
         "caption": value.caption if value.HasField("caption") else None,
         "file_name": None if value.name == value.id else value.name,  # the id stands in for a name that is missing
     }
+
+
+def avatar(user_uid: str) -> Json:
+    """Where a user's picture is."""
+    return ok(id=user_uid, link=AVATAR_PATH + user_uid)
 
 
 def media_type(value: Attachment) -> str:

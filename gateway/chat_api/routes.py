@@ -1,17 +1,22 @@
-"""All paths of the chat API (spec §0). Events, typing and avatars are not served yet."""
+"""All paths of the chat API (spec §0)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from gateway.chat_api.accounts import KEYS_PATH, Sessions
+from gateway.chat_api.avatars import Avatars
 from gateway.chat_api.chat import Chat
 from gateway.chat_api.conversations import Conversations
 from gateway.chat_api.endpoint import Edge, Endpoint, Kind
+from gateway.chat_api.events import PATH as EVENTS_PATH
+from gateway.chat_api.events import Events, prepare
 from gateway.chat_api.history import History
 from gateway.chat_api.media import Media
 from gateway.chat_api.membership import Membership
 from gateway.chat_api.people import Accounts
+from gateway.chat_api.tickets import Tickets
+from gateway.chat_api.uids import Uids
 from gateway.chat_api.users import Users
 from gateway.inquiry import Inquiry
 from gateway.router import Handler, Router
@@ -20,6 +25,7 @@ from services.common.tokens import SERVICE_ISSUER, ServiceTokens
 if TYPE_CHECKING:
     import grpc
 
+    from gateway.live.live import Live
     from services.common.settings import Settings
 
 Routes = list[tuple[str, str, Handler, Kind]]
@@ -29,7 +35,12 @@ PREFIX = "/api/v1"
 
 
 def add_routes(
-    router: Router, settings: Settings, user: grpc.aio.Channel, message: grpc.aio.Channel, media: grpc.aio.Channel
+    router: Router,
+    settings: Settings,
+    user: grpc.aio.Channel,
+    message: grpc.aio.Channel,
+    media: grpc.aio.Channel,
+    live: Live,
 ) -> None:
     """Adds the dialect's paths, served by the services behind the channels; none if no instance is named for it."""
     if not settings.chat_api_instance:
@@ -42,6 +53,9 @@ def add_routes(
         always_200=settings.chat_api_always_200,
     )
     accounts, membership, sessions = Accounts(user), Membership(message), Sessions(user, edge)
+    uids = Uids(live.own, edge.instance_id)
+    streams = live.user_streams(edge.instance_id, prepare(uids))
+    events = Events(edge, live.tokens, live.own, streams, uids, Tickets(secret))
     routes = [
         *sessions.routes(),
         *Users(user, accounts).routes(),
@@ -49,9 +63,12 @@ def add_routes(
         *History(message, accounts).routes(),
         *Chat(message, media, accounts).routes(),
         *Media(media, membership).routes(),
+        *Avatars(media, accounts).routes(),
+        *events.routes(),
     ]
     for method, path, handler, kind in routes:
-        router.add(method, PREFIX + path, Endpoint(handler, edge, kind))
+        router.add(method, PREFIX + path, Endpoint(handler, edge, kind), head=kind is not Kind.CHANGE)
+    router.add_event_stream(PREFIX + EVENTS_PATH, events)
     router.add("GET", KEYS_PATH, Endpoint(sessions.keys, edge, Kind.PUBLIC))
 
 

@@ -74,6 +74,11 @@ def downgrade(parts: Sequence[Part]) -> tuple[str, Link | None]:
     return NOT_REPRESENTABLE, None
 
 
+def first_text(parts: Sequence[Part]) -> str:
+    """The first text in a message; empty if there is none."""
+    return next((part.content for part in parts if _is_text(part)), "")
+
+
 def kind(media_type: str) -> str:
     """What a text message calls a media type: image, video, audio or file."""
     main_type = media_type.partition("/")[0].strip().lower()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import grpc
 import structlog
 from roomline.v1.error_reason_pb2 import ErrorReason
 
 from gateway.chatkit import errors
-from gateway.edge import ClientGoneError
+from gateway.edge import ClientGoneError, EdgeError
 from gateway.inquiry import Inquiry
+from gateway.live.outlet import LiveEndpoint, Outlet, Subscribe, Subscription
 from gateway.problem import problem_of
 from gateway.request import Metadata, Request
 from gateway.response import Response
@@ -19,6 +22,8 @@ from services.common.errors import RoomlineError
 from services.common.interceptors import INSTANCE_KEY, REQUEST_ID_KEY
 
 log = structlog.get_logger()
+
+Result = TypeVar("Result")
 
 _PERHAPS_SPACES = {
     ErrorReason.ERROR_REASON_USER_NOT_FOUND,
@@ -39,34 +44,23 @@ _WITH_BODY = {"POST", "PUT"}
 _FAILURES = (grpc.aio.AioRpcError, RoomlineError)
 
 
-class Endpoint:
-    """A handler as the router calls it: always returns a response."""
+class _Surroundings:
+    """What is around a handler, whatever comes of it."""
 
-    def __init__(
-        self, service: str, handler: Handler, inquiry: Inquiry, *, public: bool = False, streams: bool = False
-    ) -> None:
+    def __init__(self, service: str, inquiry: Inquiry, *, public: bool = False) -> None:
         self._service = service
-        self._handler = handler
         self._inquiry = inquiry
         self._public = public
-        self._streams = streams
-        """The handler takes the body as it arrives."""
 
-    async def __call__(self, request: Request) -> Response:
-        """Runs the handler."""
-        try:
-            request.metadata = _metadata(request, public=self._public)
-            if request.method in _WITH_BODY and not self._streams:
-                body = await request.body()  # of calls without fields too: its size is limited for all
-                if len(body) > TRUSTED_BYTES and not self._public:
-                    await self._inquiry.check_token(request)
-            if b"+" in request.raw_path:
-                return await self._run_ambiguous(request)
-            return await self._handler(request)
-        except ClientGoneError:
-            raise
-        except Exception as error:  # noqa: BLE001 - every error becomes a response, in one place
-            return refusal(await self._after_token(error, request), request, self._service)
+    async def _run(self, request: Request, handler: Callable[[Request], Awaitable[Result]]) -> Result:
+        """Runs the handler on behalf of the token; twice if it is not clear what a `+` in the path means."""
+        if b"+" in request.raw_path:
+            return await self._run_ambiguous(request, handler)
+        return await handler(request)
+
+    async def refuse(self, error: Exception, request: Request) -> Response:
+        """The answer to a request that failed."""
+        return refusal(await self._after_token(error, request), request, self._service)
 
     async def _after_token(self, error: Exception, request: Request) -> Exception:
         """What to answer if a request failed here, before any service has looked at its token, which comes first."""
@@ -78,7 +72,7 @@ class Endpoint:
             return token_error
         return error
 
-    async def _run_ambiguous(self, request: Request) -> Response:
+    async def _run_ambiguous(self, request: Request, handler: Callable[[Request], Awaitable[Result]]) -> Result:
         """A raw `+` is a plus, or a space that Android form-encoded: taken literally first.
 
         Not everything fails that names a user who does not exist: for such a path the user is looked up first.
@@ -87,17 +81,62 @@ class Endpoint:
         if user_id != spaced and await self._inquiry.only_second_exists(request, user_id, spaced):
             request.parameters["user_id"] = spaced
         try:
-            return await self._handler(request)
+            return await handler(request)
         except _FAILURES as first:
             if problem_of(first).reason not in _PERHAPS_SPACES:
                 raise
             request.parameters = _with_spaces(request)
             try:
-                return await self._handler(request)
+                return await handler(request)
             except _FAILURES as second:
                 if problem_of(second).reason in _PERHAPS_SPACES:
                     raise first from None
                 raise
+
+
+class Endpoint(_Surroundings):
+    """A handler as the router calls it: always returns a response."""
+
+    def __init__(
+        self, service: str, handler: Handler, inquiry: Inquiry, *, public: bool = False, streams: bool = False
+    ) -> None:
+        super().__init__(service, inquiry, public=public)
+        self._handler = handler
+        self._streams = streams
+        """The handler takes the body as it arrives."""
+
+    async def __call__(self, request: Request) -> Response:
+        """Runs the handler."""
+        try:
+            request.metadata = _metadata(request, public=self._public)
+            if request.method in _WITH_BODY and not self._streams:
+                body = await request.body()  # of calls without fields too: its size is limited for all
+                if len(body) > TRUSTED_BYTES and not self._public:
+                    await self._inquiry.check_token(request)
+            return await self._run(request, self._handler)
+        except ClientGoneError:
+            raise
+        except Exception as error:  # noqa: BLE001 - every error becomes a response, in one place
+            return await self.refuse(error, request)
+
+
+class SubscriptionEndpoint(_Surroundings, LiveEndpoint):
+    """What opens the subscriptions to a path, as the router calls it."""
+
+    def __init__(self, service: str, subscribe: Subscribe, inquiry: Inquiry) -> None:
+        super().__init__(service, inquiry)
+        self._subscribe = subscribe
+
+    async def subscribe(self, request: Request, outlet: Outlet) -> Subscription:
+        """Opens a subscription; its token is what the services see, as with any call."""
+        request.metadata = _metadata(request, public=False)
+        return await self._run(request, lambda again: self._subscribe(again, outlet))
+
+    def ending(self, error: BaseException, request: Request) -> Response:
+        """The error in the dialect's form. What ends thousands at once is for whoever ends them to log."""
+        if isinstance(error, (*_FAILURES, EdgeError)):
+            return errors.response_to(problem_of(error), request.method, self._service, request.field_names)
+        return refusal(error, request, self._service)
 
 
 def refusal(error: BaseException, request: Request, service: str) -> Response:
@@ -106,7 +145,7 @@ def refusal(error: BaseException, request: Request, service: str) -> Response:
     response = errors.response_to(problem, request.method, service, request.field_names)
     if response.status >= 500:
         details = {"reason": problem.name, "message": problem.message, "request_id": request.request_id}
-        if isinstance(error, (*_FAILURES, asyncio.CancelledError)):
+        if isinstance(error, (*_FAILURES, EdgeError, asyncio.CancelledError)):
             log.warning("request_failed", **details)
         else:
             log.error("handler_failed", exc_info=error, **details)

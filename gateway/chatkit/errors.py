@@ -6,6 +6,7 @@ surely nothing was done carry it on every method. The text of a 5xx is fixed: no
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -74,9 +75,11 @@ ANSWERS: Mapping[Reason, Answer] = {
     ),
     ErrorReason.ERROR_REASON_ATTACHMENT_UNUSABLE: Answer(422, _VALIDATION, "Field `attachment.id` is invalid"),
     ErrorReason.ERROR_REASON_ATTACHMENT_IN_USE: Answer(400, "services/{service}/bad_request/attachment_in_use"),
+    ErrorReason.ERROR_REASON_PICTURE_UNUSABLE: Answer(400, "services/{service}/bad_request/picture_unusable"),
     ErrorReason.ERROR_REASON_SIZE_MISMATCH: Answer(400, "services/{service}/bad_request/size_mismatch"),
     ErrorReason.ERROR_REASON_USER_NOT_FOUND: Answer(404, "services/chatkit/not_found/user_not_found"),
     ErrorReason.ERROR_REASON_ROOM_NOT_FOUND: Answer(404, "services/chatkit/not_found/room_not_found"),
+    ErrorReason.ERROR_REASON_INSTANCE_RESET: Answer(404, "services/{service}/not_found/instance_reset"),
     ErrorReason.ERROR_REASON_MESSAGE_NOT_FOUND: Answer(404, "services/{service}/not_found/message_not_found"),
     ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND: Answer(404, "services/{service}/not_found/attachment_not_found"),
     ErrorReason.ERROR_REASON_KEY_NOT_FOUND: Answer(404, "services/{service}/not_found/key_not_found"),
@@ -133,6 +136,18 @@ ANSWERS: Mapping[Reason, Answer] = {
     EdgeReason.HEAD_TOO_LARGE: Answer(431, "request_head_too_large", "Path and headers are too large together"),
     EdgeReason.HEAD_TOO_SLOW: Answer(408, "request_timeout", "The request did not arrive in time"),
     EdgeReason.TOO_MANY_CONNECTIONS: _UNAVAILABLE,
+    EdgeReason.TOO_MANY_SUBSCRIPTIONS: _UNAVAILABLE,
+    EdgeReason.READER_TOO_SLOW: _UNAVAILABLE,
+    EdgeReason.TOO_MANY_ON_SOCKET: Answer(
+        429, "too_many_subscriptions", "One connection has at most {limit} subscriptions"
+    ),
+    EdgeReason.SUBSCRIPTION_ID_TAKEN: Answer(
+        400, "bad_request", "The connection has a subscription of this id already; both have ended"
+    ),
+    EdgeReason.HEARTBEAT_INVALID: Answer(422, _VALIDATION, "Header `{header}` must be from {least} to {most}"),
+    EdgeReason.WEBSOCKET_ONLY: Answer(426, "upgrade_required", "This path takes WebSocket connections only"),
+    EdgeReason.FRAME_MALFORMED: Answer(400, "bad_request", "The message is not one of the protocol's"),
+    EdgeReason.FRAME_TOO_LARGE: Answer(413, "request_too_large", "The message is too large"),
     EdgeReason.GRANT_TYPE_INVALID: Answer(
         422, "token_provider/invalid_grant_type", "The grant type must be `client_credentials`"
     ),
@@ -151,6 +166,10 @@ _FIELD_NAMES = {
 }
 """Fields of requests whose names in the JSON or the query differ."""
 
+_REPEATABLE = {"GET", "HEAD", "SUBSCRIBE"}
+_SPREAD_SECONDS = 5
+"""Over how long they come back who have all lost their subscriptions, or are refused, at the same time."""
+
 _RESOURCE_LINK = "attachment.resource_link"
 
 
@@ -167,8 +186,10 @@ def response_to(problem: Problem, method: str, service: str, field_names: Mappin
     if problem.reason == ErrorReason.ERROR_REASON_ATTACHMENT_UNUSABLE:
         description = f"Field `{_field_name('attachment.id', field_names)}` is invalid"
     headers: list[Header] = []
-    if answer.retry_after and not (answer.outcome_unknown and method not in {"GET", "HEAD"}):
-        headers.append((b"retry-after", _filled(answer.retry_after, values).encode()))
+    if answer.retry_after and not (answer.outcome_unknown and method not in _REPEATABLE):
+        headers.append((b"retry-after", _seconds(_filled(answer.retry_after, values), problem, method).encode()))
+    if problem.reason is EdgeReason.WEBSOCKET_ONLY:
+        headers.append((b"upgrade", b"websocket"))
     if problem.reason is EdgeReason.METHOD_NOT_ALLOWED:
         headers.append((b"allow", problem.metadata["allow"].encode()))
     if problem.reason == ErrorReason.ERROR_REASON_RANGE_INVALID:
@@ -176,10 +197,16 @@ def response_to(problem: Problem, method: str, service: str, field_names: Mappin
     return json_response(render.error(code, description), answer.status, headers)
 
 
+def _seconds(least: str, problem: Problem, method: str) -> str:
+    if method == "SUBSCRIBE" or problem.reason is EdgeReason.TOO_MANY_CONNECTIONS:
+        return str(int(least) + random.randrange(_SPREAD_SECONDS))  # noqa: S311 - no secret
+    return least
+
+
 def _field_name(field: str, field_names: Mapping[str, str]) -> str:
     """The field as the client knows it: `user.id` and `ids[0]` → `id`, `users[0].name` as it is."""
     name = field_names.get(field) or _FIELD_NAMES.get(field.partition("[")[0]) or field
-    return name.removeprefix("user.").removeprefix("room.")
+    return name.removeprefix("user.").removeprefix("room.").removeprefix("role.")
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The members of rooms of v1 to v6 (spec §4.6)."""
+"""The members of rooms (spec §4.6)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from roomline.v1.room_service_pb2 import AddMembersRequest, JoinRoomRequest, LeaveRoomRequest, RemoveMembersRequest
 from roomline.v1.room_service_pb2_grpc import RoomServiceStub
 
-from gateway.chatkit import parse, render
+from gateway.chatkit import parse
 from gateway.response import NO_CONTENT, Response, json_response
 
 if TYPE_CHECKING:
     import grpc
     from roomline.v1.room_service_pb2_grpc import RoomServiceAsyncStub
 
+    from gateway.chatkit.room_dialect import RoomDialect
     from gateway.chatkit.routes import Routes
     from gateway.request import Request
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 class Members:
     """R6 to R9."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, dialect: RoomDialect) -> None:
         self._stub: RoomServiceAsyncStub = RoomServiceStub(channel)
+        self._dialect = dialect
 
     def routes(self) -> Routes:
         """Methods and paths, below the instance."""
@@ -41,7 +43,7 @@ class Members:
             request_id=request.new_id(),
         )
         answer = await request.call(self._stub.JoinRoom, message)
-        return json_response(render.room_with_members(answer.room), 201)
+        return json_response(self._dialect.entered(answer.room), 201)
 
     async def leave(self, request: Request) -> Response:
         """R7."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from roomline.v1.event_service_pb2 import ReportTypingRequest
+from roomline.v1.event_service_pb2_grpc import EventServiceStub
 from roomline.v1.message_pb2 import Message, Part
 from roomline.v1.message_service_pb2 import (
     MESSAGE_ORDER_NEWEST_FIRST,
@@ -24,6 +26,7 @@ from services.common.rules import invalid
 
 if TYPE_CHECKING:
     import grpc
+    from roomline.v1.event_service_pb2_grpc import EventServiceAsyncStub
     from roomline.v1.message_service_pb2_grpc import MessageServiceAsyncStub
 
     from gateway.chatkit.routes import Routes
@@ -46,10 +49,11 @@ PARTS = Dialect(lambda body, _links: parse.parts(body), lambda _body: "", render
 
 
 class Messages:
-    """M1 to M6."""
+    """M1 to M7."""
 
     def __init__(self, channel: grpc.aio.Channel, dialect: Dialect) -> None:
         self._stub: MessageServiceAsyncStub = MessageServiceStub(channel)
+        self._events: EventServiceAsyncStub = EventServiceStub(channel)
         self._dialect = dialect
 
     def routes(self) -> Routes:
@@ -60,6 +64,7 @@ class Messages:
             ("GET", "/rooms/{room_id}/messages/{message_id}", self.get),
             ("PUT", "/rooms/{room_id}/messages/{message_id}", self.edit),
             ("DELETE", "/rooms/{room_id}/messages/{message_id}", self.delete),
+            ("POST", "/rooms/{room_id}/typing_indicators", self.typing),
         ]
         if self._dialect is TEXT:
             routes.append(("DELETE", "/messages/{message_id}", self.delete))
@@ -130,4 +135,9 @@ class Messages:
             request_id=request.new_id(),
         )
         await request.call(self._stub.DeleteMessage, message)
+        return NO_CONTENT
+
+    async def typing(self, request: Request) -> Response:
+        """M7: says that the caller is typing; clients repeat it while he is (spec §9.2). The body does not matter."""
+        await request.call(self._events.ReportTyping, ReportTypingRequest(room_id=request.parameters["room_id"]))
         return NO_CONTENT

@@ -46,8 +46,8 @@ def _string(body: Json, name: str, path: str = "") -> str | None:
     return value
 
 
-def _id(body: Json, name: str, path: str = "") -> str:
-    """An id, empty if absent. NUL is refused: not every store can hold it."""
+def identifier(body: Json, name: str, path: str = "") -> str:
+    """An id or a name, empty if absent. NUL is refused: not every store can hold it."""
     value = _string(body, name, path) or ""
     if "\0" in value:
         raise invalid(path + name, "no NUL")
@@ -76,7 +76,7 @@ def _boolean(body: Json, name: str) -> bool | None:
 def new_user(value: Any, path: str = "") -> NewUser:
     """A user to create (spec §3, U1)."""
     body = json_object(value, path.rstrip(".") or "body")
-    user = NewUser(id=_id(body, "id", path), name=_string(body, "name", path) or "")
+    user = NewUser(id=identifier(body, "id", path), name=_string(body, "name", path) or "")
     _avatar_and_custom_data(user, body, path)
     return user
 
@@ -121,7 +121,7 @@ def new_room(value: Any) -> CreateRoomRequest:
     if body.get("id") == "":
         raise invalid("id", "not empty")  # in the contract an empty id asks for a generated one
     request = CreateRoomRequest(
-        id=_id(body, "id"),
+        id=identifier(body, "id"),
         name=_string(body, "name") or "",
         private=_boolean(body, "private") or False,
         push_notification_title_override=_string(body, "push_notification_title_override"),
@@ -158,7 +158,7 @@ def user_ids(value: Any) -> list[str]:
 
 def sender_id(body: Json) -> str:
     """The sender that Python's v2 calls name, for a server token without `sub` (spec §5.2)."""
-    return _id(body, "sender_id")
+    return identifier(body, "sender_id")
 
 
 def text_parts(body: Json, links: Links) -> list[Part]:
@@ -199,7 +199,7 @@ def _part(value: Any, path: str) -> Part:
             part.url = _string(body, "url", path + ".") or ""
         case _:
             path = f"{path}.attachment"
-            attachment_id = _id(json_object(body["attachment"], path), "id", path + ".")
+            attachment_id = identifier(json_object(body["attachment"], path), "id", path + ".")
             if not attachment_id:
                 raise required(path + ".id")
             part.attachment.id = attachment_id
@@ -218,7 +218,7 @@ def new_attachment(room_id: str, value: Any) -> ReserveAttachmentRequest:
     if type(length) is not int or not 0 <= length <= MAX_INT64:
         raise invalid("content_length", "a size in bytes")
     request = ReserveAttachmentRequest(
-        room_id=room_id, content_type=content_type, content_length=length, name=_id(body, "name")
+        room_id=room_id, content_type=content_type, content_length=length, name=identifier(body, "name")
     )
     custom_data = body.get("custom_data")
     if custom_data is None:
@@ -240,7 +240,7 @@ def position(value: Any) -> int:
 
 def message_id(segment: str) -> int:
     """The message id in a path."""
-    number = _integer(segment)
+    number = integer(segment)
     if number is None:
         raise EdgeError(EdgeReason.PATH_INVALID)
     return number
@@ -248,7 +248,7 @@ def message_id(segment: str) -> int:
 
 def query_id(value: str, name: str) -> int:
     """An id in a query."""
-    number = _integer(value)
+    number = integer(value)
     if number is None:
         raise invalid(name, "an integer")
     return number
@@ -259,7 +259,8 @@ def limit(value: str | None) -> int:
     return 0 if value is None else max(-1, min(query_id(value, "limit"), MAX_LIMIT))
 
 
-def _integer(text: str) -> int | None:
+def integer(text: str) -> int | None:
+    """A decimal number of 64 bits; None for anything else."""
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()) or len(digits) > 19:
         return None

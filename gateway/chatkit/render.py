@@ -11,8 +11,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.cursor_pb2 import Cursor
 from roomline.v1.instance_service_pb2 import IssueTestTokenResponse
+from roomline.v1.job_pb2 import Job, JobStatus
 from roomline.v1.media_service_pb2 import ReserveAttachmentResponse
 from roomline.v1.message_pb2 import Message, Part
+from roomline.v1.presence_pb2 import PRESENCE_STATE_ONLINE, PresenceState
+from roomline.v1.role_pb2 import Role, RoleAssignment, RoleScope
 from roomline.v1.room_pb2 import Room, UserRoom
 from roomline.v1.user_pb2 import User
 
@@ -38,6 +41,16 @@ def _seconds(seconds: int) -> str:
 def error(code: str, description: str) -> Json:
     """An error body; all values are strings (spec §11)."""
     return {"error": code, "error_description": description, "error_uri": ERROR_URI + code}
+
+
+def event(name: str, data: Json, at: Timestamp) -> Json:
+    """The body of an event (spec §10.3)."""
+    return {"event_name": name, "data": data, "timestamp": timestamp(at)}
+
+
+def presence(state: PresenceState.ValueType) -> Json:
+    """The data of a `presence_state` event (spec §9.1)."""
+    return {"state": "online" if state == PRESENCE_STATE_ONLINE else "offline"}
 
 
 def token(issued: IssueTestTokenResponse, user_id: str) -> Json:
@@ -94,6 +107,26 @@ def user_room(value: UserRoom) -> Json:
     if value.room.HasField("last_message_at"):
         data["last_message_at"] = timestamp(value.room.last_message_at)
     return data
+
+
+def role(value: Role) -> Json:
+    """A role (spec §7, A2)."""
+    scope = "room" if value.scope == RoleScope.ROLE_SCOPE_ROOM else "global"
+    return {"name": value.name, "scope": scope, "permissions": list(value.permissions)}
+
+
+def role_assignment(value: RoleAssignment) -> Json:
+    """A role that a user has (A5). SDKs read its name by either key."""
+    data: Json = {"role_name": value.role.name, **role(value.role)}
+    if value.HasField("room_id"):
+        data["room_id"] = value.room_id
+    return data
+
+
+def job(value: Job) -> Json:
+    """A deletion that goes on (spec §3.6)."""
+    status = "completed" if value.status == JobStatus.JOB_STATUS_COMPLETED else "in_progress"
+    return {"id": value.id, "status": status}
 
 
 def cursor(value: Cursor) -> Json:

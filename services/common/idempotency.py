@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Collection
 from typing import Any, NamedTuple, TypeVar
 
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from roomline.v1.error_reason_pb2 import ErrorReason
 
@@ -17,6 +18,9 @@ from services.common.sqlite import Database, Work
 M = TypeVar("M", bound=Message)
 
 SWEEP_ROWS = 5000
+
+_EFFECT = "\0effect "
+"""Begins what stands in the place of a request id. Whoever makes such an id of his own is in nobody's way but his."""
 
 
 class RequestKey(NamedTuple):
@@ -83,12 +87,39 @@ def remembered(key: RequestKey | None, response_class: type[M], clock: Clock, wo
         if first is not None:
             return first
         response = work(connection)
-        connection.execute(
-            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?)", (*key, response.SerializeToString(), clock())
-        )
+        _remember(connection, key, response, clock())
         return response
 
     return run
+
+
+class Effect:
+    """What a request has done, whatever its request id: for those that find nothing to do once it is done.
+
+    It is remembered as long as request ids are.
+    """
+
+    def __init__(self, caller: Caller, request: Any) -> None:
+        named = type(request)()
+        named.CopyFrom(request)
+        named.request_id = _EFFECT
+        key = request_key(caller, named)
+        if key is None:
+            raise TypeError("a request with a request id")
+        self._key = key._replace(request_id=_EFFECT + key.fingerprint.hex())
+
+    def note(self, connection: sqlite3.Connection, now: int) -> None:
+        """Says that it is done, inside the transaction that does it."""
+        connection.execute("DELETE FROM requests WHERE instance_id = ? AND actor = ? AND request_id = ?", self._key[:3])
+        _remember(connection, self._key, Empty(), now)
+
+    def is_done(self, connection: sqlite3.Connection) -> bool:
+        """Whether the same caller has done the same."""
+        return _first_answer(connection, self._key, Empty) is not None
+
+
+def _remember(connection: sqlite3.Connection, key: RequestKey, response: Message, now: int) -> None:
+    connection.execute("INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?)", (*key, response.SerializeToString(), now))
 
 
 async def forget(database: Database, clock: Clock, hours: int) -> None:

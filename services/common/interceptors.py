@@ -7,14 +7,11 @@ reason like any other mistake.
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, NoReturn, Protocol
 
 import grpc
-import structlog
 from google.protobuf import symbol_database
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError, Message
@@ -23,21 +20,20 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 
 from services.common import rules, telemetry
 from services.common.call import PUBLIC, Caller, Level, set_caller
-from services.common.errors import RoomlineError, reason_name
+from services.common.errors import RoomlineError
 from services.common.ids import Uuid7
 from services.common.naming import uid_fields
+from services.common.running_call import RunningCall
 from services.common.tokens import TokenVerifier
-
-log = structlog.get_logger()
 
 REQUEST_ID_KEY = telemetry.REQUEST_ID_KEY
 INSTANCE_KEY = "roomline-instance"
 """Metadata: the instance that the caller believes its token to be of, such as the one in a URL's path."""
 
-MAX_REQUEST_ID = 128
-"""Characters of a request id that are taken over: it goes into the logs and into further calls."""
 CHECK_SECONDS = 1.0
 """How often a long stream's token is looked at again: whoever is shut out must be so within two seconds (fault 9)."""
+FIRST_MESSAGE_SECONDS = 30.0
+"""How long a call that takes a stream may say nothing: the first message decides whether it is let in at all."""
 MAX_METHOD = 256
 """Characters of a method's name that are logged: whoever calls can make names up."""
 
@@ -93,7 +89,7 @@ class Interceptors:
 
     async def unary(self, method: ServedMethod, data: bytes, context: Context) -> bytes:
         """Runs a unary call: serialized request in, serialized response out. A refused call ends in `context.abort`."""
-        call = _Call(method.name, context, self._new_id)
+        call = RunningCall(method.name, context, self._new_id)
         try:
             request = await self._admit(method, data, call)
             behavior: Callable[[Message, Context], Awaitable[Message]] = method.handler.unary_unary  # type: ignore[assignment]
@@ -111,9 +107,9 @@ class Interceptors:
 
         A stream without any message counts as one with an empty one.
         """
-        call = _Call(method.name, context, self._new_id)
+        call = RunningCall(method.name, context, self._new_id)
         try:
-            first = await self._admit(method, await anext(requests, b""), call)
+            first = await self._admit(method, await self._first(method, requests, call), call)
             behavior: Callable[[AsyncIterator[Message], Context], Awaitable[Message]] = method.handler.stream_unary  # type: ignore[assignment]
             response = await behavior(_checked(method, first, requests), context)
             call.ended()
@@ -126,7 +122,7 @@ class Interceptors:
 
     async def server_stream(self, method: ServedMethod, data: bytes, context: Context) -> AsyncGenerator[bytes]:
         """Runs a call that answers with a stream. Close it: that ends the handler."""
-        call = _Call(method.name, context, self._new_id)
+        call = RunningCall(method.name, context, self._new_id)
         try:
             request = await self._admit(method, data, call)
             behavior: Callable[[Message, Context], AsyncGenerator[Message]] = method.handler.unary_stream  # type: ignore[assignment]
@@ -144,12 +140,15 @@ class Interceptors:
         self, method: ServedMethod, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncGenerator[bytes]:
         """Runs a call with a stream both ways: as above. It ends when its token does, by time or by being revoked."""
-        call = _Call(method.name, context, self._new_id)
+        call = RunningCall(method.name, context, self._new_id)
         try:
-            first = await self._admit(method, await anext(requests, b""), call)
+            first = await self._admit(method, await self._first(method, requests, call), call)
             behavior: Any = method.handler.stream_stream
-            async with aclosing(behavior(_checked(method, first, requests), context)) as responses:
-                async for response in self._while_admitted(responses, call):
+            async with (
+                aclosing(behavior(_checked(method, first, requests), context)) as responses,
+                aclosing(self._while_admitted(responses, call)) as admitted,
+            ):
+                async for response in admitted:
                     yield response.SerializeToString()
             call.ended()
         except Exception as error:  # noqa: BLE001 - every error becomes a status, in one place
@@ -158,7 +157,7 @@ class Interceptors:
             call.cancelled()
             raise
 
-    async def _while_admitted(self, responses: AsyncIterator[Message], call: _Call) -> AsyncIterator[Message]:
+    async def _while_admitted(self, responses: AsyncIterator[Message], call: RunningCall) -> AsyncGenerator[Message]:
         """The responses, as long as the call's token is good; raises why it is so no longer."""
         authorization = call.metadata.get("authorization")
         while True:
@@ -178,9 +177,22 @@ class Interceptors:
 
     async def refuse(self, name: str, error: RoomlineError, context: Context) -> NoReturn:
         """Refuses a call that has no handler."""
-        await _Call(name[:MAX_METHOD], context, self._new_id).failed(error)
+        await RunningCall(name[:MAX_METHOD], context, self._new_id).failed(error)
 
-    async def _admit(self, method: ServedMethod, data: bytes, call: _Call) -> Message:
+    async def _first(self, method: ServedMethod, requests: AsyncIterator[bytes], call: RunningCall) -> bytes:
+        """The first message of a stream, which only those are waited for who have a good token.
+
+        Empty if the stream has none. Raises DEADLINE_EXCEEDED if it does not come.
+        """
+        await self._identify(method, call)
+        try:
+            async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
+                return await anext(requests, b"")
+        except TimeoutError:
+            raise RoomlineError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED) from None
+
+    async def _identify(self, method: ServedMethod, call: RunningCall) -> Caller:
+        """Who is calling; raises if the method is not for such callers."""
         caller = PUBLIC
         authorization = call.metadata.get("authorization")
         if authorization is not None or method.level is not Level.PUBLIC:
@@ -190,6 +202,10 @@ class Interceptors:
                 raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_INVALID)
         call.caller = caller
         _check_level(method.level, caller.level)
+        return caller
+
+    async def _admit(self, method: ServedMethod, data: bytes, call: RunningCall) -> Message:
+        caller = await self._identify(method, call)  # again for streams: the token may have ended meanwhile
         request = _decoded(method, data)
         if method.uid_fields and self._names is not None:
             for field in method.uid_fields:
@@ -253,55 +269,3 @@ def _value(message: Message, path: list[str]) -> str:
     for name in path:
         value = getattr(value, name)
     return str(value)
-
-
-class _Call:
-    """One call on its way: what the log says of it, and how it ends."""
-
-    __slots__ = ("_context", "_name", "_started", "caller", "metadata", "request_id")
-
-    def __init__(self, name: str, context: Context, new_id: Callable[[], str]) -> None:
-        self._name = name
-        self._context = context
-        self._started = time.perf_counter()
-        self.caller = PUBLIC
-        self.metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
-        self.request_id: str = (self.metadata.get(REQUEST_ID_KEY) or new_id())[:MAX_REQUEST_ID]
-        telemetry.set_request_id(self.request_id)
-
-    def ended(self) -> None:
-        if log.is_enabled_for(logging.DEBUG):  # asked first: for most calls, building the line would be for nothing
-            self._log(logging.DEBUG, "OK", "")
-
-    def cancelled(self) -> None:
-        self._log(logging.INFO, "CANCELLED", "CANCELLED")
-
-    async def failed(self, error: Exception) -> NoReturn:
-        """Ends the call with the error's status."""
-        if isinstance(error, grpc.aio.AbortError):
-            self._log(logging.INFO, _code_name(self._context.code()), "")
-            raise error
-        if not isinstance(error, RoomlineError):
-            log.error("handler_failed", method=self._name, request_id=self.request_id, exc_info=error)
-            error = RoomlineError(ErrorReason.ERROR_REASON_INTERNAL)
-        self._log(logging.INFO, error.code.name, reason_name(error.reason))
-        await self._context.abort(error.code, error.message, error.trailing_metadata())
-
-    def _log(self, level: int, code: str, reason: str) -> None:
-        """Says how the call ended. The error's text is left out: it may quote what the caller sent."""
-        log.log(
-            level,
-            "call",
-            method=self._name,
-            code=code,
-            reason=reason,
-            request_id=self.request_id,
-            instance=self.caller.instance_id,
-            caller=self.caller.level.name.lower(),
-            ms=round((time.perf_counter() - self._started) * 1000, 3),
-        )
-
-
-def _code_name(code: Any) -> str:
-    """The name of a status code as a context has it: an enum value, its number or None."""
-    return next((known.name for known in grpc.StatusCode if code in (known, known.value[0])), "UNKNOWN")

@@ -97,6 +97,7 @@ def _repeated(name: str, rule: FieldRule, item: _Check | None) -> _Check | None:
 
 def _singular(field: FieldDescriptor, rule: FieldRule, item: _Check | None) -> _Check:
     name, has_presence = field.name, field.has_presence
+    empty = (0,) if field.enum_type is not None else ("", b"")
     # A field of a oneof is required only if it is the one that is set.
     in_oneof = field.containing_oneof is not None
 
@@ -106,7 +107,7 @@ def _singular(field: FieldDescriptor, rule: FieldRule, item: _Check | None) -> _
                 raise required(path + name)
             return
         value = getattr(message, name)
-        if rule.required and value in ("", b""):
+        if rule.required and value in empty:
             raise required(path + name)
         if item is not None:
             item(value, path + name)
@@ -120,7 +121,7 @@ def _item_check(field: FieldDescriptor, rule: FieldRule) -> _Check | None:
     if field.enum_type is not None:
         return _enum_check(field.enum_type)
     if field.type == FieldDescriptor.TYPE_STRING:
-        return _string_check(rule)
+        return _string_check(rule, may_be_empty=not field.is_repeated)
     if field.type == FieldDescriptor.TYPE_BYTES and rule.max_bytes:
         return _size_check(rule.max_bytes, len)
     if rule.HasField("minimum") or rule.HasField("maximum"):
@@ -136,7 +137,7 @@ def _size_check(limit: int, size: Callable[[Any], int]) -> _Check:
     return run
 
 
-def _string_check(rule: FieldRule) -> _Check | None:
+def _string_check(rule: FieldRule, *, may_be_empty: bool) -> _Check | None:
     if not (rule.max_length or rule.max_bytes or rule.pattern):
         return None
     pattern = re.compile(rule.pattern) if rule.pattern else None
@@ -148,7 +149,7 @@ def _string_check(rule: FieldRule) -> _Check | None:
         # A code point takes four bytes at most, so short strings need no encoding to be measured.
         if max_bytes and len(value) * 4 > max_bytes and len(value.encode()) > max_bytes:
             raise invalid(path, f"at most {max_bytes} bytes")
-        if pattern and value and not pattern.fullmatch(value):
+        if pattern and (value or not may_be_empty) and not pattern.fullmatch(value):
             raise invalid(path, f"must match {rule.pattern}")
 
     return run

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
@@ -34,6 +34,8 @@ MAX_CONCURRENT_CALLS = 1024
 MIN_PING_SECONDS = 10
 """How often a caller may ask for a sign of life while nothing else is sent. gRPC's own five minutes are too long to
 notice a peer that is gone."""
+PING_SECONDS = 20
+"""How often we ask for a sign of life, as long as calls are open, and how long we wait for it."""
 
 STREAM_BYTES = 256 * 1024
 """How much of a file's stream may have arrived before somebody takes it."""
@@ -49,18 +51,12 @@ _SERVER_OPTIONS = (
     # Else the core also counts calls that have ended until all of them is gone, and refuses a third of the calls of a
     # caller that keeps to the limit exactly.
     ("grpc.http.overload_protection", 0),
+    # A caller whose machine is gone leaves its streams, and with them the users that it keeps online.
+    ("grpc.keepalive_time_ms", PING_SECONDS * 1000),
+    ("grpc.keepalive_timeout_ms", PING_SECONDS * 1000),
     ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_SECONDS * 1000),
     ("grpc.http2.max_ping_strikes", 2),
 )
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def not_served(method: F) -> F:
-    """Marks a servicer's method that is part of the contract and not served yet: callers get METHOD_NOT_SERVED."""
-    method.not_served = True  # type: ignore[attr-defined]
-    return method
-
 
 AddToServer = Callable[[Any, Any], None]
 """A generated `add_…Servicer_to_server`."""
@@ -169,9 +165,9 @@ def _unserved(method: str) -> RoomlineError:
 
 
 def _is_left_out(handler: grpc.RpcMethodHandler[Any, Any]) -> bool:
-    """Whether the servicer says so, or has nothing but the generated method of its base class."""
+    """Whether the servicer has nothing but the generated method of its base class: it is not served yet."""
     behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-    return getattr(behavior, "not_served", False) or str(getattr(behavior, "__module__", "")).endswith("_pb2_grpc")
+    return str(getattr(behavior, "__module__", "")).endswith("_pb2_grpc")
 
 
 def _plain(method: ServedMethod, interceptors: Interceptors) -> grpc.RpcMethodHandler[Any, Any]:

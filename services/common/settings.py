@@ -1,11 +1,13 @@
 """Settings of every process, read once: environment `ROOMLINE_*`, then `roomline.toml`, then these defaults."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -36,6 +38,11 @@ class Settings(BaseSettings):
     public_url: str = Field("", pattern=r"^(https?://[^/?#\s]+)?$")
     """Where clients reach the gateway, such as `https://chat.example.org`: URLs in answers begin with it. Empty for
     wherever a request came to, by its `Host`."""
+
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Networks of the proxies in front of the gateway, such as `10.0.0.0/8, fd00::/8`; empty for none. They are
+    believed whose request it is (`X-Forwarded-For`, to which each adds whom it was reached from), and whether it came
+    by http or https (`X-Forwarded-Proto`, which they must set, and not pass on from a client)."""
 
     cluster: str = Field("local", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     """The middle part of the locator of instances that are made from now on: a DNS label (spec §1.1)."""
@@ -75,11 +82,16 @@ class Settings(BaseSettings):
     refresh_token_days: int = Field(7, ge=1, le=365)
     """How long a session lives that nobody refreshes."""
 
+    presence_grace_seconds: float = Field(2.5, gt=0, le=8)
+    """How long users stay online whose last connection is gone: clients that come back meanwhile were never away. The
+    Chatkit SDKs expect them to be offline within 10 seconds (spec §9.1)."""
     shutdown_grace_seconds: float = Field(10.0, ge=0)
     """How long calls in flight may take after SIGTERM."""
     max_connections: int = Field(10_000, ge=1)
     """How many connections each of the gateway's listeners has at most; fewer if the process may not open so many
     files (`ulimit -Hn`)."""
+    max_subscriptions: int = Field(100_000, ge=1)
+    """How many subscriptions a gateway process has at most; whoever comes too late is told when to come back."""
     max_request_bytes: int = Field(1024 * 1024, ge=1024)
     """The largest JSON body (spec §11)."""
     media_url: str = ""
@@ -97,6 +109,8 @@ class Settings(BaseSettings):
     finish_timeout_seconds: float = Field(600.0, gt=0)
     """How long the gateway waits, after the last byte of an upload, until it is stored: an object store may take its
     time to put a large file together."""
+    watch_heartbeat_seconds: float = Field(15.0, gt=0)
+    """The longest silence on a stream of `EventService.Watch`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     idempotency_hours: int = Field(24, ge=1)
@@ -105,6 +119,12 @@ class Settings(BaseSettings):
     """How long the event log reaches back at least."""
     log_events: int = Field(100_000, ge=1)
     """How many events the log of an instance keeps at least."""
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """What the environment has as text is a list."""
+        return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
 
     @classmethod
     def settings_customise_sources(

@@ -49,6 +49,7 @@ class Connection(sqlite3.Connection):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.shared_rows: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self.news: set[str] = set()
 
 
 def shared_rows(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[Any, ...]]:
@@ -57,6 +58,11 @@ def shared_rows(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[A
     The statement takes the key, then the values. What a failed unit has put in is taken back. For writing work only.
     """
     return cast("Connection", connection).shared_rows
+
+
+def announce(connection: sqlite3.Connection, news: str) -> None:
+    """Has the database's listener told of it after the commit. A hint: of work that failed it may be told too."""
+    cast("Connection", connection).news.add(news)
 
 
 class _Connection(aiosqlite.Connection):
@@ -107,6 +113,11 @@ class Database:
         self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._committer: asyncio.Task[None] | None = None
+        self._listener: Callable[[frozenset[str]], None] = lambda _: None
+
+    def listen(self, listener: Callable[[frozenset[str]], None]) -> None:
+        """Has this called in the loop, after each commit, with what units of work have announced."""
+        self._listener = listener
 
     async def open(self) -> None:
         """Connects; `migrate` comes first."""
@@ -196,6 +207,10 @@ class Database:
                 failure = error
                 outcomes = [(None, _refusal(error)) for _ in batch]
             loop.call_soon_threadsafe(_tell, batch, outcomes, failure)
+            news = cast("Connection", connection).news
+            if news:
+                loop.call_soon_threadsafe(self._listener, frozenset(news))
+                news.clear()
 
     def _next_batch(self, most: int) -> list[_Waiting]:
         """Takes up to so many from the queue; safe on any thread."""

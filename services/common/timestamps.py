@@ -1,5 +1,6 @@
 """Times: stored as integer microseconds since the Unix epoch, sent as `google.protobuf.Timestamp`."""
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.common.ids import MICROSECONDS
@@ -20,3 +21,8 @@ def fill(timestamp: Timestamp, micros: int) -> None:
 def from_proto(timestamp: Timestamp) -> int:
     """The microseconds of a message; nanoseconds are cut off."""
     return timestamp.seconds * MICROSECONDS + timestamp.nanos // 1000
+
+
+def from_duration(duration: Duration) -> int:
+    """The microseconds of a message; nanoseconds are cut off."""
+    return duration.seconds * MICROSECONDS + int(duration.nanos / 1000)

@@ -111,8 +111,12 @@ class ServiceTokens:
 
 
 class _Verified(NamedTuple):
+    """A token with a good signature, which may be over by now."""
+
     caller: Caller
     expires: float
+    key_ends: float
+    """When the key that signed it is in force no longer."""
     version: int
 
 
@@ -136,17 +140,20 @@ class TokenVerifier:
         token = token.strip()
         if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_BYTES:
             raise _invalid()
-        cached = self._cache.get(token)
-        if cached is not None and cached.version == self._credentials.version(cached.caller.instance_id):
-            if cached.expires <= self._now():
-                raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_EXPIRED)
-            if cached.caller.session_id:
-                self._check_session(cached.caller)
-            return cached.caller
-        verified = await self._verify(token)
-        while len(self._cache) >= CACHED_TOKENS:
-            del self._cache[next(iter(self._cache))]
-        self._cache[token] = verified
+        verified = self._cache.get(token)
+        if verified is None or verified.version != self._credentials.version(verified.caller.instance_id):
+            verified = await self._verify(token)
+            self._cache.pop(token, None)
+            while len(self._cache) >= CACHED_TOKENS:
+                del self._cache[next(iter(self._cache))]
+            self._cache[token] = verified
+        now = self._now()
+        if verified.key_ends <= now:
+            raise _invalid()
+        self._check_session(verified.caller)
+        # Last: some streams stay open past their token's time, but not past what else ends it.
+        if verified.expires <= now:
+            raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_EXPIRED)
         return verified.caller
 
     async def _verify(self, token: str) -> _Verified:
@@ -172,14 +179,13 @@ class TokenVerifier:
             session_id = session_of(claims)
         else:
             raise _invalid()
-        expires = min(self._check_times(claims), ends)
+        expires = self._check_times(claims)
         defaults, flags = ACCOUNT_LIMITS if session_id else DEFAULT_LIMITS, credentials.instance.flags
         limits = effective_limits(credentials.instance.limits, defaults)
         caller = Caller(level, instance_id, _subject(claims), limits, flags, session_id)
         if claims.get("refresh") is True or (caller.is_user and not 0 < len(caller.user_id) <= MAX_USER_ID):
             raise _invalid()
-        self._check_session(caller)
-        return _Verified(caller, expires, version)
+        return _Verified(caller, expires, ends, version)
 
     def _check_session(self, caller: Caller) -> None:
         """Asked for every call: a session that ends leaves the tokens of all others in the cache."""
@@ -201,7 +207,7 @@ class TokenVerifier:
         instance_id = claims.get("instance", "")
         if not isinstance(instance_id, str):
             raise _invalid()
-        return _Verified(Caller(level, instance_id), expires, self._credentials.version(instance_id))
+        return _Verified(Caller(level, instance_id), expires, float("inf"), self._credentials.version(instance_id))
 
     def _secret(self, credentials: InstanceCredentials, key_id: str) -> tuple[str, float]:
         for key in credentials.keys:
@@ -220,8 +226,6 @@ class TokenVerifier:
             begins = _number(claims, name)
             if begins is not None and begins > now + LEEWAY_SECONDS:
                 raise _invalid()
-        if expires <= now:
-            raise RoomlineError(ErrorReason.ERROR_REASON_TOKEN_EXPIRED)
         return expires
 
 

@@ -13,10 +13,10 @@ from services.common.ids import MICROSECONDS, Clock
 from services.common.settings import Settings
 from services.common.sqlite import Database
 from services.media.blobs import Blobs
+from services.media.meter import WRITING_SECONDS
 from services.media.readers import AT_ONCE, Readers
 from services.media.signatures import Signatures
 from services.media.store import CleanupStore, Use, UseStore
-from services.media.uploads import WRITING_SECONDS
 
 log = structlog.get_logger()
 
@@ -119,16 +119,17 @@ class Maintenance:
         self.left_garbage()
 
     async def _settle_claims(self) -> None:
-        """Asks after the messages of old claims. What cannot be found out now stays for the next time."""
+        """Asks after the messages of old claims. What cannot be found out now stays for the next time.
+
+        So does what a release is to come of: ended before, it would be kept for a day as if it had never been sent.
+        """
         before = self._clock() - CLAIM_SECONDS * MICROSECONDS
         last: Use | None = None
         while claims := await self._uses.unconfirmed(before, last, AT_ONCE):
-            last = claims[-1]
-            for _, group in groupby(claims, key=lambda use: use.instance_id):
-                asked = list(group)
-                live = await self._readers.live(asked)
-                ended = [use for use in asked if use not in live]
-                await self._uses.settle(list(live), ended, before)
+            last = claims[-1].use
+            for _, group in groupby(claims, key=lambda claim: claim.use.instance_id):
+                confirmed, ended = await self._readers.outcomes(list(group))
+                await self._uses.settle(confirmed, ended, before)
 
     async def _try(self, step: str, work: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -13,13 +13,13 @@ from services.common.call import Caller, Level, current_caller
 from services.common.errors import RoomlineError
 from services.common.interceptors import Context
 from services.common.rules import required
-from services.common.server import not_served
+from services.media.avatars import Avatars
 from services.media.downloads import Downloads
 from services.media.links import Links
 from services.media.readers import Readers
 from services.media.removals import Removals
 from services.media.signatures import Signatures, Signed
-from services.media.store import AttachmentStore, Bounds, Stored, UseStore
+from services.media.store import PAGE_BYTES, AttachmentStore, Bounds, Stored, UseStore
 from services.media.uploads import Uploads, file_limit
 
 PAGE_SIZE = 100
@@ -35,6 +35,7 @@ class MediaServicer(MediaServiceServicer):
         uses: UseStore,
         uploads: Uploads,
         downloads: Downloads,
+        avatars: Avatars,
         removals: Removals,
         readers: Readers,
         signatures: Signatures,
@@ -45,6 +46,7 @@ class MediaServicer(MediaServiceServicer):
         self._uses = uses
         self._uploads = uploads
         self._downloads = downloads
+        self._avatars = avatars
         self._removals = removals
         self._readers = readers
         self._signatures = signatures
@@ -92,8 +94,8 @@ class MediaServicer(MediaServiceServicer):
             expires, stored = signed.expires, await self._named(signed)
         else:
             caller = _with_token(request.id)
+            await self._require_permission(caller, "file:get", request.id)
             stored = await self._readable(caller, request.id)
-            await self._readers.require_permission(caller, "file:get", stored)
         async with aclosing(self._downloads.stream(stored, request)) as responses:
             async for response in responses:
                 if expires is not None and response.HasField("head"):
@@ -101,7 +103,9 @@ class MediaServicer(MediaServiceServicer):
                 yield response
 
     async def GetAttachment(self, request: pb.GetAttachmentRequest, context: Context) -> pb.GetAttachmentResponse:
-        stored = await self._readable(current_caller(), request.id)
+        caller = current_caller()
+        await self._require_permission(caller, "file:get", request.id)
+        stored = await self._readable(caller, request.id)
         return pb.GetAttachmentResponse(attachment=await self._links.complete_one(stored))
 
     async def BatchGetAttachments(
@@ -137,8 +141,8 @@ class MediaServicer(MediaServiceServicer):
             found = await self._attachments.in_room(caller.instance_id, room_uid, bounds)
         else:
             found = await self._attachments.of_user(caller.instance_id, caller.actor(), bounds)
-        token = pagination.encode_page_token(found[size - 1].attachment.id) if len(found) > size else ""
-        page = found[:size]
+        page = found[: _fitting(found, size)]
+        token = pagination.encode_page_token(page[-1].attachment.id) if len(found) > len(page) else ""
         if request.room_id:
             page = await self._live(caller, room_uid, page)
         return pb.ListAttachmentsResponse(attachments=await self._links.complete(page), next_page_token=token)
@@ -146,14 +150,26 @@ class MediaServicer(MediaServiceServicer):
     async def DeleteAttachment(
         self, request: pb.DeleteAttachmentRequest, context: Context
     ) -> pb.DeleteAttachmentResponse:
-        return await self._removals.delete(current_caller(), request)
+        caller = current_caller()
+        await self._require_permission(caller, "file:create", request.id)
+        return await self._removals.delete(caller, request)
 
     async def ClaimAttachments(
         self, request: pb.ClaimAttachmentsRequest, context: Context
     ) -> pb.ClaimAttachmentsResponse:
         claimed = await self._uses.claim(current_caller().instance_id, request)
-        attachments = await self._links.complete(claimed.attachments)
-        return pb.ClaimAttachmentsResponse(attachments=attachments, message_uid=claimed.message_uid)
+        return pb.ClaimAttachmentsResponse(
+            attachments=await self._links.complete(claimed.attachments),
+            message_uid=claimed.message_uid,
+            claimed_at=claimed.claimed_at or 0,
+        )
+
+    async def UnclaimAttachments(
+        self, request: pb.UnclaimAttachmentsRequest, context: Context
+    ) -> pb.UnclaimAttachmentsResponse:
+        instance_id = current_caller().instance_id
+        await self._uses.unclaim(instance_id, request.message_uid, request.ids, request.claimed_at)
+        return pb.UnclaimAttachmentsResponse()
 
     async def ReleaseAttachments(
         self, request: pb.ReleaseAttachmentsRequest, context: Context
@@ -165,16 +181,20 @@ class MediaServicer(MediaServiceServicer):
         await self._removals.purge(current_caller().instance_id, request.user_id)
         return pb.PurgeMediaResponse()
 
-    @not_served
     async def SetAvatar(
         self, request_iterator: AsyncIterator[pb.SetAvatarRequest], context: Context
     ) -> pb.SetAvatarResponse:
-        raise NotImplementedError
+        caller = current_caller()
+        first = await anext(request_iterator)
+        if not first.user_id:
+            raise required("user_id")
+        return pb.SetAvatarResponse(
+            avatar=await self._avatars.set(caller, first.user_id, first.chunk, request_iterator)
+        )
 
-    @not_served
-    async def GetAvatar(self, request: pb.GetAvatarRequest, context: Context) -> AsyncIterator[pb.GetAvatarResponse]:
-        raise NotImplementedError
-        yield pb.GetAvatarResponse()
+    async def GetAvatar(self, request: pb.GetAvatarRequest, context: Context) -> pb.GetAvatarResponse:
+        avatar, data = await self._avatars.get(current_caller().instance_id, request.user_id, request.known_etags)
+        return pb.GetAvatarResponse(avatar=avatar, data=data)
 
     async def _named(self, signed: Signed) -> Stored:
         """What a signature gives. Raises ATTACHMENT_NOT_FOUND if it is gone."""
@@ -186,11 +206,20 @@ class MediaServicer(MediaServiceServicer):
     async def _own(self, attachment_id: str) -> Stored:
         """An upload of the caller's, or any one for a server. Raises ATTACHMENT_NOT_FOUND."""
         caller = _with_token(attachment_id)
+        await self._require_permission(caller, "file:create", attachment_id)
         stored = await self._attachments.get(caller.instance_id, attachment_id)
         if caller.is_user and stored.attachment.user_id != caller.user_id:
             raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND)
-        await self._readers.require_permission(caller, "file:create", stored)
         return stored
+
+    async def _require_permission(self, caller: Caller, permission: str, attachment_id: str) -> None:
+        """Raises PERMISSION_MISSING for a user without it in the attachment's room, or anywhere if there is none.
+
+        Permission comes before existence: who lacks it does not learn what is there.
+        """
+        if caller.is_user:
+            found = await self._attachments.batch(caller.instance_id, [attachment_id])
+            await self._readers.require_permission(caller, permission, found[0].attachment.room_id if found else "")
 
     async def _readable(self, caller: Caller, attachment_id: str) -> Stored:
         stored = await self._attachments.get(caller.instance_id, attachment_id)
@@ -202,9 +231,18 @@ class MediaServicer(MediaServiceServicer):
         uses = await self._attachments.uses_in_room(
             caller.instance_id, room_uid, [stored.attachment.id for stored in page]
         )
-        live = await self._readers.live(uses, caller.user_id if caller.is_user else "")
-        ids = {use.attachment_id for use in live}
+        ids = await self._readers.live_attachments(uses, caller.user_id if caller.is_user else "")
         return [stored for stored in page if stored.attachment.id in ids]
+
+
+def _fitting(found: list[Stored], most: int) -> int:
+    """How many of the first ones make a page: as many as fit into the bytes, and at least one if there is any."""
+    size = 0
+    for index, stored in enumerate(found[:most]):
+        size += stored.attachment.ByteSize()
+        if size > PAGE_BYTES and index:
+            return index
+    return min(most, len(found))
 
 
 def _uploader(caller: Caller, user_id: str) -> Caller:

@@ -103,7 +103,7 @@ def _look(data: bytes, job: dict[str, Any]) -> None:
     _say(b"picture %d %d\n" % ((down, across) if orientation in SIDEWAYS else (across, down)))
     if across * down > job["max_pixels"] or max(across, down) > job["max_side"]:
         raise Image.DecompressionBombError
-    sizes = [size for size in job["thumbnails"] if size < max(across, down)]
+    sizes = [size for size in job["thumbnails"] if job["whole"] or size < max(across, down)]
     if not sizes:
         return
     small = _reduced(picture, sizes[0])

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Collection
+from typing import TypedDict
 
 import structlog
 
@@ -50,6 +51,14 @@ class Picture:
     """By the pixels of their longer side, WebP without metadata. Empty as well if the picture could not be decoded."""
 
 
+class _Task(TypedDict):
+    """What the process is to make of a picture."""
+
+    thumbnails: tuple[int, ...]
+    whole: bool
+    """Of a picture that is no larger than a thumbnail, too: then in its own size."""
+
+
 class PicturesUnavailableError(Exception):
     """No process could be started, which says nothing about the picture: to be tried again later."""
 
@@ -70,20 +79,33 @@ class Pictures:
 
         Raises PicturesUnavailableError, and what `chunks` raises.
         """
+        return await self._look(chunks, {"thumbnails": self.limits.thumbnails, "whole": False})
+
+    async def shrink(self, chunks: AsyncIterator[bytes], size: int) -> bytes | None:
+        """Makes the picture at most `size` pixels wide and high, as a thumbnail is made; a smaller one keeps its size.
+
+        None if it cannot be decoded. Raises PicturesUnavailableError, and what `chunks` raises.
+        """
+        picture = await self._look(chunks, {"thumbnails": (size,), "whole": True})
+        return picture.thumbnails.get(size) if picture else None
+
+    async def _look(self, chunks: AsyncIterator[bytes], task: _Task) -> Picture | None:
         async with self._one_at_a_time:
-            process, stdin, stdout = await self._start()
+            process, stdin, stdout = await self._start(task)
             try:
                 await self._wait_until_ready(stdout)
                 await self._feed(stdin, chunks)
-                return await self._result(stdout)
+                return await self._result(stdout, task["thumbnails"])
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await stdout.read()  # the little that a pipe holds: `wait` may wait for somebody to take it
                 await process.wait()
 
-    async def _start(self) -> tuple[asyncio.subprocess.Process, asyncio.StreamWriter, asyncio.StreamReader]:
-        job = json.dumps({**dataclasses.asdict(self.limits), "parent": os.getpid()})
+    async def _start(
+        self, task: _Task
+    ) -> tuple[asyncio.subprocess.Process, asyncio.StreamWriter, asyncio.StreamReader]:
+        job = json.dumps({**dataclasses.asdict(self.limits), **task, "parent": os.getpid()})
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "services.media.picture_process", job),
@@ -125,11 +147,11 @@ class Pictures:
             return False
         return True
 
-    async def _result(self, stdout: asyncio.StreamReader) -> Picture | None:
+    async def _result(self, stdout: asyncio.StreamReader, sizes: Collection[int]) -> Picture | None:
         answer = _Answer()
         try:
             async with asyncio.timeout(self.limits.wall_seconds):
-                await answer.read(stdout, self.limits.thumbnails)
+                await answer.read(stdout, sizes)
         except (TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
             answer.failure = type(error).__name__
         if answer.failure:

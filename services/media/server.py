@@ -11,6 +11,7 @@ from roomline.v1 import (
     instance_service_pb2_grpc,
     media_service_pb2_grpc,
     message_service_pb2_grpc,
+    user_service_pb2_grpc,
 )
 from roomline.v1.instance_pb2 import InstanceLimits
 
@@ -26,8 +27,10 @@ from services.common.service_folder import ServiceFolder
 from services.common.settings import Settings
 from services.common.sqlite import Database
 from services.common.tokens import SERVICE_ISSUER, ServiceTokens, TokenVerifier
+from services.common.users import Users
 from services.media import (
     sqlite_attachments,
+    sqlite_avatars,
     sqlite_cleanup,
     sqlite_keys,
     sqlite_pictures,
@@ -35,18 +38,20 @@ from services.media import (
     sqlite_uses,
 )
 from services.media.arrivals import Arrivals
+from services.media.avatars import Avatars
 from services.media.blobs import open_blobs
 from services.media.downloads import HOLD_SECONDS, Downloads
 from services.media.links import Links
 from services.media.maintenance import Maintenance, Pace
 from services.media.media_servicer import MediaServicer
+from services.media.meter import PATIENCE, Patience
 from services.media.pictures import Pictures
 from services.media.readers import Readers
 from services.media.removals import Removals
 from services.media.signatures import Signatures
 from services.media.store import Stored
 from services.media.thumbnailer import Thumbnailer
-from services.media.uploads import PATIENCE, Patience, Uploads
+from services.media.uploads import Uploads
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -101,10 +106,11 @@ def build_server(
         name = new_id()
         return f"{name[-2:]}/{name}"
 
+    pictures = Pictures()
     thumbnailer = Thumbnailer(
         sqlite_pictures.SqlitePictures(database, clock),
         blobs,
-        Pictures(),
+        pictures,
         new_key,
         clock,
         pace,
@@ -117,6 +123,15 @@ def build_server(
 
     uploads = Uploads(pending, blobs, limits, new_key, settings, uploaded, maintenance.left_garbage, patience)
     downloads = Downloads(attachments, blobs, arrivals, hold_seconds)
+    avatars = Avatars(
+        sqlite_avatars.SqliteAvatars(database, clock),
+        blobs,
+        pictures,
+        Users(user_service_pb2_grpc.UserServiceStub(user_channel), tokens),
+        new_key,
+        maintenance.left_garbage,
+        settings.media_max_bytes,
+    )
     removals = Removals(attachments, uses, cleanup, uploads, downloads, maintenance)
 
     verifier = TokenVerifier(credentials, service_secret, settings.operator_secret.get_secret_value(), seconds)
@@ -124,7 +139,16 @@ def build_server(
     server = ServiceServer(settings, interceptors, small_streams=True)
     server.add(
         MediaServicer(
-            attachments, uses, uploads, downloads, removals, readers, signatures, links, settings.media_max_bytes
+            attachments,
+            uses,
+            uploads,
+            downloads,
+            avatars,
+            removals,
+            readers,
+            signatures,
+            links,
+            settings.media_max_bytes,
         ),
         media_service_pb2_grpc.add_MediaServiceServicer_to_server,
     )

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable
+from contextlib import closing
 from typing import NamedTuple
 
 from google.protobuf.struct_pb2 import Value
@@ -25,7 +26,7 @@ from services.media.store import Bounds, Stored, Thumbnail, Use
 
 COLUMNS = (
     "a.id, a.user_id, a.room_id, a.room_uid, a.name, a.content_type, a.caption, a.custom_data, a.size, a.sized,"
-    " a.created_at, a.blob, a.uploaded_at, a.detected_type, a.width, a.height,"
+    " a.created_at, a.blob, a.uploaded_at, a.detected_type, a.width, a.height, a.digest,"
     " (SELECT group_concat(t.size) FROM thumbnails t WHERE t.instance_id = a.instance_id AND t.attachment_id = a.id)"
 )
 """What `to_stored` wants, in a query that calls the attachments table `a`."""
@@ -53,6 +54,7 @@ class AttachmentRow(NamedTuple):
     detected_type: str
     width: int | None
     height: int | None
+    digest: bytes | None
     thumbnails: str | None
 
 
@@ -75,7 +77,7 @@ def to_stored(instance_id: str, row: AttachmentRow) -> Stored:
         caption=row.caption,
         etag=etag(row.blob) if row.blob else "",
     )
-    return Stored(instance_id, attachment, row.room_uid, row.blob, bool(row.sized))
+    return Stored(instance_id, attachment, row.room_uid, row.blob, bool(row.sized), row.digest)
 
 
 def etag(key: str) -> str:
@@ -211,13 +213,13 @@ class SqliteAttachments:
         )
         return await self._list(query, instance_id, room_uid, bounds)
 
-    async def uses(self, instance_id: str, attachment_id: str, after_message_uid: str, size: int) -> list[str]:
+    async def uses(self, instance_id: str, attachment_id: str, before_message_uid: str, size: int) -> list[str]:
         """See `AttachmentStore`."""
         rows = await self._database.read(
             lambda connection: connection.execute(
-                "SELECT message_uid FROM uses WHERE instance_id = ? AND attachment_id = ? AND message_uid > ?"
-                " ORDER BY message_uid LIMIT ?",
-                (instance_id, attachment_id, after_message_uid, size),
+                "SELECT message_uid FROM uses WHERE instance_id = ? AND attachment_id = ? AND message_uid < ?"
+                " ORDER BY message_uid DESC LIMIT ?",
+                (instance_id, attachment_id, before_message_uid or AFTER_ALL, size),
             ).fetchall()
         )
         return [message_uid for (message_uid,) in rows]
@@ -265,5 +267,16 @@ class SqliteAttachments:
 
     async def _list(self, query: str, instance_id: str, value: str, bounds: Bounds) -> list[Stored]:
         values = (instance_id, value, bounds.before_id or AFTER_ALL, bounds.created_before, bounds.size)
-        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [to_stored(instance_id, AttachmentRow(*row)) for row in rows]
+
+        def work(connection: sqlite3.Connection) -> list[Stored]:
+            found: list[Stored] = []
+            size = 0
+            with closing(connection.execute(query, values)) as rows:
+                for row in rows:
+                    found.append(to_stored(instance_id, AttachmentRow(*row)))
+                    size += found[-1].attachment.ByteSize()
+                    if size > bounds.bytes:
+                        break
+            return found
+
+        return await self._database.read(work)

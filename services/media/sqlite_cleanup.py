@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from services.common.ids import Clock
 from services.common.sqlite import Database, Work
-from services.media import sqlite_usage
+from services.media import sqlite_avatars, sqlite_usage
 from services.media.sqlite_attachments import remove
 from services.media.sqlite_uploads import give_up
 from services.media.store import Garbage
@@ -62,18 +62,14 @@ class SqliteCleanup:
     async def purge_instance(self, instance_id: str) -> None:
         """See `CleanupStore`."""
         await self._remove("a.instance_id = ?", instance_id)
-        await self._repeat(
-            lambda connection: (
-                connection.execute(
-                    "DELETE FROM requests WHERE (instance_id, actor, request_id) IN"
-                    " (SELECT instance_id, actor, request_id FROM requests WHERE instance_id = ? LIMIT ?)",
-                    (instance_id, PIECE),
-                ).rowcount
-            )
-        )
+        await self._repeat(lambda connection: self._remove_avatars(connection, instance_id))
+        await self._forget_requests("instance_id = ?", instance_id)
 
     async def purge_user(self, instance_id: str, user_id: str) -> None:
         """See `CleanupStore`."""
+        await self._database.write(
+            lambda connection: sqlite_avatars.remove(connection, instance_id, user_id, self._clock())
+        )
         await self._remove(f"a.instance_id = ? AND a.user_id = ? AND {_UNUSED}", instance_id, user_id)
 
         def disown(connection: sqlite3.Connection) -> int:
@@ -89,6 +85,7 @@ class SqliteCleanup:
             return len(sizes)
 
         await self._repeat(disown)
+        await self._forget_requests("instance_id = ? AND actor = ?", instance_id, user_id)
 
     async def _remove(self, condition: str, *values: object) -> None:
         def piece(connection: sqlite3.Connection) -> int:
@@ -100,6 +97,22 @@ class SqliteCleanup:
             return len(rows)
 
         await self._repeat(piece)
+
+    async def _forget_requests(self, condition: str, *values: object) -> None:
+        """Answers to later users of the same ids must not be those of earlier ones."""
+        query = (
+            "DELETE FROM requests WHERE (instance_id, actor, request_id) IN"
+            f" (SELECT instance_id, actor, request_id FROM requests WHERE {condition} LIMIT ?)"
+        )
+        await self._repeat(lambda connection: connection.execute(query, (*values, PIECE)).rowcount)
+
+    def _remove_avatars(self, connection: sqlite3.Connection, instance_id: str) -> int:
+        rows = connection.execute(
+            "SELECT user_id FROM avatars WHERE instance_id = ? LIMIT ?", (instance_id, PIECE)
+        ).fetchall()
+        for (user_id,) in rows:
+            sqlite_avatars.remove(connection, instance_id, user_id, self._clock())
+        return len(rows)
 
     async def _repeat(self, piece: Work[int]) -> None:
         """Works a piece at a time, each in a commit that others share, while there is more."""

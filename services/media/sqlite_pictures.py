@@ -13,6 +13,14 @@ from services.media.sqlite_uploads import announce, reject, written
 from services.media.store import Stored, Thumbnail
 
 _THESE_BYTES = "instance_id = ? AND id = ? AND blob = ?"
+_BEFORE_ALL = ("", "")
+_NEXT = (
+    "UPDATE attachments SET looks = looks + 1 WHERE (instance_id, id) ="
+    " (SELECT instance_id, id FROM attachments INDEXED BY attachments_unseen_by_user"
+    " WHERE look_at <= ? AND looks < ? AND (instance_id, user_id) > (?, ?)"
+    " ORDER BY instance_id, user_id, look_at LIMIT 1) RETURNING instance_id, id"
+)
+"""The next uploader's."""
 
 
 class SqlitePictures:
@@ -22,20 +30,19 @@ class SqlitePictures:
         self._database = database
         self._clock = clock
 
-    async def next(self, most: int) -> Stored | None:
+    async def next(self, most: int, after: Stored | None = None) -> Stored | None:
         """See `PictureStore`."""
+        last = (after.instance_id, after.attachment.user_id) if after else _BEFORE_ALL
 
         def work(connection: sqlite3.Connection) -> Stored | None:
             connection.execute(  # given up: nobody has to pass over them for ever
                 "UPDATE attachments SET look_at = NULL WHERE look_at <= ? AND looks >= ?", (self._clock(), most)
             )
-            row = connection.execute(
-                "UPDATE attachments SET looks = looks + 1 WHERE (instance_id, id) ="
-                " (SELECT instance_id, id FROM attachments WHERE look_at <= ? AND looks < ? ORDER BY look_at LIMIT 1)"
-                " RETURNING instance_id, id",
-                (self._clock(), most),
-            ).fetchone()
-            return None if row is None else find(connection, *row)
+            for uploader in (last, _BEFORE_ALL):
+                row = connection.execute(_NEXT, (self._clock(), most, *uploader)).fetchone()
+                if row is not None:
+                    return find(connection, *row)
+            return None
 
         return await self._database.write(work)
 
@@ -58,7 +65,7 @@ class SqlitePictures:
         def work(connection: sqlite3.Connection) -> None:
             if find(connection, picture.instance_id, picture.attachment.id).blob != picture.blob:
                 raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND)
-            announce(connection, picture, key, self._clock())
+            announce(connection, picture.instance_id, picture.attachment.user_id, key, self._clock())
 
         await self._database.write(work)
 

@@ -21,16 +21,17 @@ class SqliteUploads:
         self._database = database
         self._clock = clock
 
-    async def begin(self, upload: Stored, key: str) -> None:
+    async def begin(self, upload: Stored, key: str) -> Stored | None:
         """See `UploadStore`."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> Stored | None:
             found = find(connection, upload.instance_id, upload.attachment.id)
-            if _is_final(connection, upload.instance_id, upload.attachment.id, found.blob):
-                raise _in_use()
-            announce(connection, upload, key, self._clock())
+            if _is_final(connection, found):
+                return found
+            announce(connection, upload.instance_id, upload.attachment.user_id, key, self._clock())
+            return None
 
-        await self._database.write(work)
+        return await self._database.write(work)
 
     async def grow(self, key: str, need: int, wish: int, limits: InstanceLimits) -> int:
         """See `UploadStore`."""
@@ -48,29 +49,32 @@ class SqliteUploads:
 
         return await self._database.write(work)
 
-    async def finish(self, upload: Stored, key: str, size: int, detected_type: str) -> Stored:
+    async def finish(self, upload: Stored, key: str, size: int, digest: bytes, detected_type: str) -> Stored:
         """See `UploadStore`."""
         owner = (upload.instance_id, upload.attachment.id)
 
         def work(connection: sqlite3.Connection) -> Stored | RoomlineError:
             now = self._clock()
-            row = connection.execute(
-                "SELECT user_id, size, blob FROM attachments WHERE instance_id = ? AND id = ?", owner
-            ).fetchone()
-            if row is not None and _is_final(connection, *owner, row[2]):
+            try:
+                earlier = find(connection, *owner)
+            except RoomlineError as error:
                 reject(connection, upload.instance_id, key, now)
-                return _in_use()
-            if row is None or not written(connection, key, size, now):
+                return error
+            if _is_final(connection, earlier):
+                reject(connection, upload.instance_id, key, now)
+                return earlier if earlier.digest == digest else _in_use()
+            if not written(connection, key, size, now):
                 reject(connection, upload.instance_id, key, now)
                 return _not_found()
-            user_id, earlier_size, earlier_blob = row
-            discard(connection, owner, earlier_blob, now)
-            sqlite_usage.add(connection, upload.instance_id, user_id, size - earlier_size, 0)
+            discard(connection, owner, earlier.blob, now)
+            of_user, more = earlier.attachment.user_id, size - earlier.attachment.size
+            sqlite_usage.add(connection, upload.instance_id, of_user, more, 0)
+            look_at = now if detected_type in PICTURE_TYPES else None
             connection.execute(
-                "UPDATE attachments SET blob = ?, size = ?, uploaded_at = ?, detected_type = ?,"
+                "UPDATE attachments SET blob = ?, size = ?, digest = ?, uploaded_at = ?, detected_type = ?,"
                 " width = NULL, height = NULL, look_at = ?, looks = 0, idle_since = iif(idle_since IS NULL, NULL, ?)"
                 " WHERE instance_id = ? AND id = ?",
-                (key, size, now, detected_type, now if detected_type in PICTURE_TYPES else None, now, *owner),
+                (key, size, digest, now, detected_type, look_at, now, *owner),
             )
             return find(connection, *owner)
 
@@ -84,11 +88,11 @@ class SqliteUploads:
         await self._database.write(lambda connection: reject(connection, "", key, self._clock()))
 
 
-def announce(connection: sqlite3.Connection, stored: Stored, key: str, now: int) -> None:
-    """Notes that an object of an attachment is being written."""
+def announce(connection: sqlite3.Connection, instance_id: str, user_id: str, key: str, now: int) -> None:
+    """Notes that an object of a user's is being written."""
     connection.execute(
         "INSERT INTO blobs (key, instance_id, user_id, state, since) VALUES (?, ?, ?, 'writing', ?)",
-        (key, stored.instance_id, stored.attachment.user_id, now),
+        (key, instance_id, user_id, now),
     )
 
 
@@ -127,9 +131,9 @@ def give_up(connection: sqlite3.Connection, key: str, now: int) -> None:
         connection.execute("UPDATE blobs SET state = 'garbage', counted = 0, since = ? WHERE key = ?", (now, key))
 
 
-def _is_final(connection: sqlite3.Connection, instance_id: str, attachment_id: str, blob: str | None) -> bool:
+def _is_final(connection: sqlite3.Connection, stored: Stored) -> bool:
     """Whether the bytes can be changed no more: somebody may have read the message that they are a part of."""
-    return blob is not None and is_used(connection, instance_id, attachment_id)
+    return stored.blob is not None and is_used(connection, stored.instance_id, stored.attachment.id)
 
 
 def _in_use() -> RoomlineError:

@@ -19,6 +19,9 @@ from roomline.v1.media_service_pb2 import (
 
 from services.common.call import Caller
 
+PAGE_BYTES = 8 * 1024 * 1024
+"""How much a page of attachments has at most, unless a single one has more."""
+
 
 class Stored(NamedTuple):
     """An attachment, and what only the media service knows of it."""
@@ -32,6 +35,8 @@ class Stored(NamedTuple):
     """The key of its present bytes."""
     sized: bool
     """An upload must have exactly the attachment's `size`."""
+    digest: bytes | None = None
+    """SHA-256 of its present bytes; also None for those of before there were digests."""
 
 
 class Bounds(NamedTuple):
@@ -41,6 +46,8 @@ class Bounds(NamedTuple):
     created_before: int = 2**62
     """Later than any time, unless told otherwise."""
     size: int = 100
+    bytes: int = PAGE_BYTES
+    """It ends after the first attachment with which it has more."""
 
 
 class Thumbnail(NamedTuple):
@@ -52,11 +59,22 @@ class Thumbnail(NamedTuple):
     bytes: int
 
 
+class StoredAvatar(NamedTuple):
+    """The picture of a user."""
+
+    user_id: str
+    blob: str
+    size: int
+    updated_at: int
+
+
 class Claimed(NamedTuple):
     """What a claim got."""
 
     message_uid: str
     attachments: list[Stored]
+    claimed_at: int | None
+    """None if one of them was claimed for that message before."""
 
 
 class Use(NamedTuple):
@@ -65,6 +83,13 @@ class Use(NamedTuple):
     instance_id: str
     message_uid: str
     attachment_id: str
+
+
+class OpenClaim(NamedTuple):
+    """A use of which nobody knows yet whether its message exists."""
+
+    use: Use
+    room_uid: str
 
 
 class Garbage(NamedTuple):
@@ -106,8 +131,8 @@ class AttachmentStore(Protocol):
     async def in_room(self, instance_id: str, room_uid: str, bounds: Bounds) -> list[Stored]:
         """The attachments that messages of the room use."""
 
-    async def uses(self, instance_id: str, attachment_id: str, after_message_uid: str, size: int) -> list[str]:
-        """The uids of the messages that use an attachment, ascending, from above the one given on."""
+    async def uses(self, instance_id: str, attachment_id: str, before_message_uid: str, size: int) -> list[str]:
+        """The uids of the messages that use an attachment, newest first, from below the one given on, if any is."""
 
     async def uses_in_room(self, instance_id: str, room_uid: str, attachment_ids: Collection[str]) -> list[Use]:
         """Who uses these attachments in a room."""
@@ -129,13 +154,16 @@ class UseStore(Protocol):
         that message exists, they are tied to that message.
         """
 
+    async def unclaim(self, instance_id: str, message_uid: str, attachment_ids: Sequence[str], claimed_at: int) -> None:
+        """Takes back that claim, whose message was refused, where nobody has renewed it since."""
+
     async def release(self, instance_id: str, uses: Sequence[AttachmentUse]) -> None:
-        """Ends uses, and removes what nothing uses any more. A use that is not there changes nothing."""
+        """Ends uses that messages really had, and removes what nothing uses any more, though a use be gone already."""
 
     async def release_room(self, instance_id: str, room_uid: str) -> None:
         """Removes what was reserved in a room, and ends what was used in it, in pieces."""
 
-    async def unconfirmed(self, before: int, after: Use | None, size: int) -> list[Use]:
+    async def unconfirmed(self, before: int, after: Use | None, size: int) -> list[OpenClaim]:
         """Claims older than that time of which nobody knows whether their message exists; ordered by `Use`."""
 
     async def settle(self, confirmed: Sequence[Use], ended: Sequence[Use], before: int) -> None:
@@ -145,10 +173,10 @@ class UseStore(Protocol):
 class UploadStore(Protocol):
     """Bytes on their way in. A key is in the store before the first of its bytes is in the object store."""
 
-    async def begin(self, upload: Stored, key: str) -> None:
+    async def begin(self, upload: Stored, key: str) -> Stored | None:
         """Announces an object for the attachment. Raises ATTACHMENT_NOT_FOUND.
 
-        Raises ATTACHMENT_IN_USE if it has bytes and a message uses it.
+        If it has bytes and a message uses it, it takes no others: nothing is announced, and it is returned.
         """
 
     async def grow(self, key: str, need: int, wish: int, limits: InstanceLimits) -> int:
@@ -157,11 +185,11 @@ class UploadStore(Protocol):
         Returns how many. Raises QUOTA_EXCEEDED if that is less than `need`, ATTACHMENT_NOT_FOUND if it was given up.
         """
 
-    async def finish(self, upload: Stored, key: str, size: int, detected_type: str) -> Stored:
+    async def finish(self, upload: Stored, key: str, size: int, digest: bytes, detected_type: str) -> Stored:
         """Points the attachment at the written object; the earlier one becomes garbage, and its thumbnails too.
 
-        A picture is then one that nobody has looked at.
-        Raises ATTACHMENT_NOT_FOUND and ATTACHMENT_IN_USE as `begin` does; then the new object is garbage.
+        A picture is then one that nobody has looked at. If the attachment takes no other bytes by now, the new object
+        is garbage; raises ATTACHMENT_IN_USE unless it has the same digest. Raises ATTACHMENT_NOT_FOUND, likewise.
         """
 
     async def abandon(self, key: str) -> None:
@@ -171,8 +199,11 @@ class UploadStore(Protocol):
 class PictureStore(Protocol):
     """Pictures that nobody has looked at, from when their upload is finished on, and what is then seen."""
 
-    async def next(self, most: int) -> Stored | None:
-        """A picture whose turn it is, and counts the look; not one that `most` looks have not settled already."""
+    async def next(self, most: int, after: Stored | None = None) -> Stored | None:
+        """A picture whose turn it is, and counts the look; not one that `most` looks have not settled already.
+
+        Uploaders take turns: it is one of the next uploader's after that of the picture given, his oldest.
+        """
 
     async def put_off(self, picture: Stored, until: int) -> bool:
         """Takes back a look that says nothing of the picture; the next comes then. False if it is gone or settled."""
@@ -187,6 +218,28 @@ class PictureStore(Protocol):
 
     async def drop(self, picture: Stored, thumbnails: Sequence[Thumbnail]) -> None:
         """Makes garbage of thumbnails that are not settled."""
+
+
+class AvatarStore(Protocol):
+    """The pictures of users. They count towards the quotas like files."""
+
+    async def get(self, instance_id: str, user_id: str) -> StoredAvatar:
+        """A user's picture. Raises ATTACHMENT_NOT_FOUND."""
+
+    async def begin(self, instance_id: str, user_id: str, key: str) -> None:
+        """Announces an object."""
+
+    async def put(self, instance_id: str, user_id: str, key: str, size: int, limits: InstanceLimits) -> StoredAvatar:
+        """Makes the written object the user's picture; the earlier one becomes garbage.
+
+        Raises QUOTA_EXCEEDED, and ATTACHMENT_NOT_FOUND if the object was given up; then nothing has changed.
+        """
+
+    async def remove(self, instance_id: str, user_id: str) -> None:
+        """Removes a user's picture, if there is one."""
+
+    async def abandon(self, instance_id: str, key: str) -> None:
+        """Makes an object garbage unless it is in use."""
 
 
 class CleanupStore(Protocol):
@@ -205,10 +258,10 @@ class CleanupStore(Protocol):
         """Removes attachments that nothing has used since before that time, in pieces."""
 
     async def purge_instance(self, instance_id: str) -> None:
-        """Removes all attachments of the instance and all that is remembered of it, in pieces."""
+        """Removes all attachments and avatars of the instance and all that is remembered of it, in pieces."""
 
     async def purge_user(self, instance_id: str, user_id: str) -> None:
-        """Removes a user's attachments that no message uses, in pieces; the others are nobody's then.
+        """Removes a user's avatar and attachments that no message uses, in pieces; the others are nobody's then.
 
         So a later user of the same id has nothing of them.
         """

@@ -50,10 +50,12 @@ class Thumbnailer:
 
     async def work_forever(self) -> None:
         """Looks at all pictures that nobody has looked at, and at those that come, until cancelled."""
+        picture: Stored | None = None
         while True:
             self._waiting.clear()
             try:
-                while picture := await self._store.next(LOOKS):
+                while upcoming := await self._store.next(LOOKS, after=picture):
+                    picture = upcoming
                     await self._settle(picture)
             except Exception as error:
                 log.error("maintenance_failed", step="pictures", exc_info=error)

@@ -13,6 +13,7 @@ from roomline.v1.media_service_pb2 import (
     ClaimAttachmentsRequest,
     ClaimAttachmentsResponse,
     ReleaseAttachmentsRequest,
+    UnclaimAttachmentsRequest,
 )
 from roomline.v1.message_pb2 import Message
 
@@ -41,6 +42,14 @@ class Attachments:
         metadata = self._tokens.metadata(instance_id)
         try:
             return await self._stub.ClaimAttachments(request, metadata=metadata, timeout=SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise _refusal(error) from error
+
+    async def unclaim(self, instance_id: str, request: UnclaimAttachmentsRequest) -> None:
+        """Takes back a claim."""
+        metadata = self._tokens.metadata(instance_id)
+        try:
+            await self._stub.UnclaimAttachments(request, metadata=metadata, timeout=SECONDS)
         except grpc.aio.AioRpcError as error:
             raise _refusal(error) from error
 

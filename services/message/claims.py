@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 
-from roomline.v1.attachment_pb2 import Attachment
+import structlog
 from roomline.v1.error_reason_pb2 import ErrorReason
-from roomline.v1.media_service_pb2 import ClaimAttachmentsRequest
+from roomline.v1.media_service_pb2 import (
+    ClaimAttachmentsRequest,
+    ClaimAttachmentsResponse,
+    UnclaimAttachmentsRequest,
+)
 from roomline.v1.message_pb2 import Message
 from roomline.v1.message_service_pb2 import (
     EditMessageRequest,
@@ -30,6 +35,8 @@ from services.message.store import (
     MessageStore,
     RequestStore,
 )
+
+log = structlog.get_logger()
 
 TRIES = 5
 """How often a claim is made anew, because what it was made for has changed meanwhile."""
@@ -79,9 +86,10 @@ class Claims:
                 ),
             )
             try:
-                message = await self._messages.append(
-                    caller, sender, request, Claim(answer.message_uid, room_uid, claimed_at)
-                )
+                async with self._taken_back_if_refused(caller.instance_id, answer):
+                    message = await self._messages.append(
+                        caller, sender, request, Claim(answer.message_uid, room_uid, claimed_at)
+                    )
             except ClaimOutdatedError:
                 request_id = ""  # the earlier claim with this id was another message's
                 continue
@@ -102,34 +110,60 @@ class Claims:
                 # The release of an attachment that is taken in again would end the new use as well.
                 await self._releases.finish(seen.owner)
                 continue
+            attachments = await self._attachments.get(caller.instance_id, seen.attachment_ids.intersection(ids))
             claimed_at = self._clock()
-            attachments = await self._claim_more(caller, seen, ids)
+            answer = await self._claim_more(caller, seen, ids)
+            attachments.update((attachment.id, attachment) for attachment in answer.attachments)
             claim = Claim(seen.owner.uid, seen.room_uid, claimed_at, seen.version)
             try:
-                edited = await self._messages.edit(caller, request, claim)
+                async with self._taken_back_if_refused(caller.instance_id, answer):
+                    edited = await self._messages.edit(caller, request, claim)
             except ClaimOutdatedError:
                 continue
             put_attachments([edited.message], attachments)
             return edited
         raise _busy()
 
-    async def _claim_more(self, caller: Caller, seen: Editable, ids: list[str]) -> dict[str, Attachment]:
-        """Claims those that the message has not yet; returns all of them."""
-        attachments = await self._attachments.get(caller.instance_id, seen.attachment_ids.intersection(ids))
+    async def _claim_more(self, caller: Caller, seen: Editable, ids: list[str]) -> ClaimAttachmentsResponse:
+        """Claims those that the message has not yet."""
         more = [attachment_id for attachment_id in ids if attachment_id not in seen.attachment_ids]
-        if more:
-            answer = await self._attachments.claim(
-                caller.instance_id,
-                ClaimAttachmentsRequest(
-                    ids=more,
-                    room_uid=seen.room_uid,
-                    user_id=seen.sender,
-                    by_server=not caller.is_user,
-                    message_uid=seen.owner.uid,
-                ),
-            )
-            attachments.update((attachment.id, attachment) for attachment in answer.attachments)
-        return attachments
+        if not more:
+            return ClaimAttachmentsResponse()
+        return await self._attachments.claim(
+            caller.instance_id,
+            ClaimAttachmentsRequest(
+                ids=more,
+                room_uid=seen.room_uid,
+                user_id=seen.sender,
+                by_server=not caller.is_user,
+                message_uid=seen.owner.uid,
+            ),
+        )
+
+    @contextlib.asynccontextmanager
+    async def _taken_back_if_refused(self, instance_id: str, claimed: ClaimAttachmentsResponse) -> AsyncIterator[None]:
+        """For the writing of what was claimed for: if it certainly did not happen, the claim ends at once.
+
+        Else the attachments could not be sent again until the media service asks after the claim.
+        """
+        try:
+            yield
+        except (RoomlineError, ClaimOutdatedError) as error:
+            unknown = isinstance(error, RoomlineError) and error.reason == ErrorReason.ERROR_REASON_INTERNAL
+            if claimed.claimed_at and not unknown:
+                await self._take_back(instance_id, claimed)
+            raise
+
+    async def _take_back(self, instance_id: str, claimed: ClaimAttachmentsResponse) -> None:
+        request = UnclaimAttachmentsRequest(
+            ids=[attachment.id for attachment in claimed.attachments],
+            message_uid=claimed.message_uid,
+            claimed_at=claimed.claimed_at,
+        )
+        try:
+            await self._attachments.unclaim(instance_id, request)
+        except RoomlineError as error:  # then it ends by itself
+            log.warning("claim_left", instance=instance_id, uid=claimed.message_uid, reason=error.message)
 
 
 def _busy() -> RoomlineError:

@@ -8,6 +8,7 @@ from roomline.v1.room_service_pb2 import (
     ArchiveRoomRequest,
     ArchiveRoomResponse,
     DiscardRoomRequest,
+    GetUserRoomResponse,
     OpenRoomRequest,
     OpenRoomResponse,
 )
@@ -44,7 +45,7 @@ class ConversationStore(Protocol):
     async def match(self, instance_id: str, actor: str, members: list[str]) -> UserRoom | None:
         """The room that `open` would find; of several the oldest. The actor is one of the members."""
 
-    async def user_room(self, instance_id: str, user_id: str, room_id: str) -> UserRoom:
+    async def user_room(self, instance_id: str, user_id: str, room_id: str) -> GetUserRoomResponse:
         """The room as this member sees it, with its last message. Raises ROOM_NOT_FOUND, also if it is no member."""
 
     async def archive(self, caller: Caller, actor: str, request: ArchiveRoomRequest) -> ArchiveRoomResponse:
@@ -54,7 +55,7 @@ class ConversationStore(Protocol):
         """Hides for the actor what was said in a direct room so far, and archives that; leaves somebody else's room.
 
         Deletes an own one as `RoomStore.delete` does, and returns what that returns. Raises ROOM_NOT_FOUND,
-        NOT_A_MEMBER.
+        NOT_A_MEMBER, except for whoever has done so before: as long as request ids are remembered, nothing happens.
         """
 
 

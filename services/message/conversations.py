@@ -8,12 +8,12 @@ from services.common import limits
 from services.common.call import Caller
 from services.common.errors import RoomlineError
 from services.common.ids import Clock
+from services.common.users import Users
 from services.message.attachments import Attachments
 from services.message.conversation_store import ConversationStore
 from services.message.maintenance import Maintenance
 from services.message.releases import Releases
 from services.message.store import RequestStore
-from services.message.users import Users
 
 
 class Conversations:
@@ -63,9 +63,9 @@ class Conversations:
 
     async def get(self, caller: Caller, request: pb.GetUserRoomRequest) -> pb.GetUserRoomResponse:
         """See `RoomService.GetUserRoom`."""
-        room = await self._store.user_room(caller.instance_id, request.user_id, request.room_id)
-        await self._fill(caller, room)
-        return pb.GetUserRoomResponse(room=room)
+        answer = await self._store.user_room(caller.instance_id, request.user_id, request.room_id)
+        await self._fill(caller, answer.room)
+        return answer
 
     async def archive(self, caller: Caller, request: pb.ArchiveRoomRequest) -> pb.ArchiveRoomResponse:
         """See `RoomService.ArchiveRoom`."""

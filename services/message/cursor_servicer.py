@@ -6,8 +6,8 @@ from roomline.v1.cursor_service_pb2_grpc import CursorServiceServicer
 from services.common.call import current_caller
 from services.common.ids import Clock
 from services.common.interceptors import Context
+from services.common.users import Users
 from services.message.store import CursorStore, MemberStore
-from services.message.users import Users
 
 
 class CursorServicer(CursorServiceServicer):
@@ -35,8 +35,7 @@ class CursorServicer(CursorServiceServicer):
         return pb.GetCursorResponse(cursor=cursor)
 
     async def ListUserCursors(self, request: pb.ListUserCursorsRequest, context: Context) -> pb.ListUserCursorsResponse:
-        cursors = await self._cursors.of_user(current_caller().instance_id, request.user_id)
-        return pb.ListUserCursorsResponse(cursors=cursors)
+        return await self._cursors.of_user(current_caller().instance_id, request.user_id)
 
     async def ListRoomCursors(self, request: pb.ListRoomCursorsRequest, context: Context) -> pb.ListRoomCursorsResponse:
-        return pb.ListRoomCursorsResponse(cursors=await self._cursors.of_room(current_caller(), request.room_id))
+        return await self._cursors.of_room(current_caller(), request.room_id)

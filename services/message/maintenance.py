@@ -8,6 +8,7 @@ import structlog
 
 from services.common import idempotency
 from services.common.ids import Clock
+from services.common.jobs import JobStore
 from services.common.settings import Settings
 from services.common.sqlite import Database
 from services.message.store import PurgeStore
@@ -20,9 +21,12 @@ INTERVAL_SECONDS = 600.0
 class Maintenance:
     """Work in the background; every step may be cut off and is taken up again at the next start."""
 
-    def __init__(self, database: Database, purges: PurgeStore, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, purges: PurgeStore, jobs: JobStore, settings: Settings, clock: Clock
+    ) -> None:
         self._database = database
         self._purges = purges
+        self._jobs = jobs
         self._settings = settings
         self._clock = clock
         self._room_deleted = asyncio.Event()
@@ -37,6 +41,7 @@ class Maintenance:
         while True:
             await self._try("trim", self._purges.trim(settings.log_days, settings.log_events))
             await self._try("forget", idempotency.forget(self._database, self._clock, settings.idempotency_hours))
+            await self._try("jobs", self._jobs.forget())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._remove_rooms(), INTERVAL_SECONDS)
 

@@ -66,12 +66,12 @@ class MessageServicer(MessageServiceServicer):
                 request.after_id = last_id
             else:
                 request.before_id = last_id
-        messages = await self._messages.page(caller, request, size + 1)
-        fitting = await self._attachments.fill(caller.instance_id, messages[:size], PAGE_BYTES)
-        more = len(messages) > fitting
-        del messages[fitting:]
-        token = pagination.encode_page_token(messages[-1].id) if more else ""
-        return pb.ListMessagesResponse(messages=messages, next_page_token=token)
+        page = await self._messages.page(caller, request, size + 1)
+        fitting = await self._attachments.fill(caller.instance_id, page.messages[:size], PAGE_BYTES)
+        if len(page.messages) > fitting:
+            del page.messages[fitting:]
+            page.next_page_token = pagination.encode_page_token(page.messages[-1].id)
+        return page
 
     async def EditMessage(self, request: pb.EditMessageRequest, context: Context) -> pb.EditMessageResponse:
         caller = current_caller()
@@ -97,8 +97,13 @@ class MessageServicer(MessageServiceServicer):
     async def CheckAttachmentUses(
         self, request: pb.CheckAttachmentUsesRequest, context: Context
     ) -> pb.CheckAttachmentUsesResponse:
-        uses = await self._store.live_uses(current_caller().instance_id, request.uses, request.user_id)
-        return pb.CheckAttachmentUsesResponse(uses=uses)
+        instance_id = current_caller().instance_id
+        live = await self._store.live_uses(instance_id, request.uses, request.user_id)
+        held = {(use.message_uid, use.attachment_id) for use in live}
+        others = [use for use in request.uses if (use.message_uid, use.attachment_id) not in held]
+        # Asked for afterwards: of what goes in between, either is true.
+        releasing, room_uids = await self._store.releasing(instance_id, others, request.room_uids)
+        return pb.CheckAttachmentUsesResponse(uses=live, releasing=releasing, releasing_room_uids=room_uids)
 
     async def HideMessage(self, request: pb.HideMessageRequest, context: Context) -> pb.HideMessageResponse:
         caller = current_caller()

@@ -9,14 +9,15 @@ from services.common.call import current_caller
 from services.common.errors import RoomlineError
 from services.common.ids import Clock
 from services.common.interceptors import Context
+from services.common.jobs import JobStore
 from services.common.masks import masked_paths
 from services.common.rules import required
+from services.common.users import Users
 from services.message.attachments import Attachments
 from services.message.conversations import Conversations
 from services.message.maintenance import Maintenance
 from services.message.releases import Releases
 from services.message.store import MemberStore, PurgeStore, RequestStore, RoomStore
-from services.message.users import Users
 
 PAGE_SIZE = 100
 UPDATABLE = ("name", "private", "custom_data", "push_notification_title_override")
@@ -30,6 +31,7 @@ class RoomServicer(RoomServiceServicer):
         rooms: RoomStore,
         members: MemberStore,
         conversations: Conversations,
+        jobs: JobStore,
         purges: PurgeStore,
         requests: RequestStore,
         users: Users,
@@ -41,6 +43,7 @@ class RoomServicer(RoomServiceServicer):
         self._rooms = rooms
         self._members = members
         self._conversations = conversations
+        self._jobs = jobs
         self._purges = purges
         self._requests = requests
         self._users = users
@@ -63,7 +66,7 @@ class RoomServicer(RoomServiceServicer):
         return await self._rooms.create(caller, creator, request, members, asked_at)
 
     async def GetRoom(self, request: pb.GetRoomRequest, context: Context) -> pb.GetRoomResponse:
-        return pb.GetRoomResponse(room=await self._rooms.get(current_caller(), request.room_id))
+        return await self._rooms.get(current_caller(), request.room_id)
 
     async def ListRooms(self, request: pb.ListRoomsRequest, context: Context) -> pb.ListRoomsResponse:
         caller = current_caller()
@@ -93,6 +96,17 @@ class RoomServicer(RoomServiceServicer):
         if released is not None:
             await self._releases.finish_soon(released)
         return pb.DeleteRoomResponse()
+
+    async def StartRoomDeletion(
+        self, request: pb.StartRoomDeletionRequest, context: Context
+    ) -> pb.StartRoomDeletionResponse:
+        response = await self._rooms.start_deletion(current_caller(), request)
+        self._maintenance.room_deleted()
+        self._releases.more()
+        return response
+
+    async def GetRoomDeletion(self, request: pb.GetRoomDeletionRequest, context: Context) -> pb.GetRoomDeletionResponse:
+        return pb.GetRoomDeletionResponse(job=await self._jobs.get(current_caller().instance_id, request.job_id))
 
     async def JoinRoom(self, request: pb.JoinRoomRequest, context: Context) -> pb.JoinRoomResponse:
         caller = current_caller()
@@ -126,21 +140,22 @@ class RoomServicer(RoomServiceServicer):
 
     async def ListMembers(self, request: pb.ListMembersRequest, context: Context) -> pb.ListMembersResponse:
         caller = current_caller()
-        room = await self._rooms.get(caller, request.room_id)
-        if request.members_only and caller.is_user and caller.user_id not in room.member_user_ids:
+        answer = await self._rooms.get(caller, request.room_id)
+        members = answer.room.member_user_ids
+        if request.members_only and caller.is_user and caller.user_id not in members:
             raise RoomlineError(ErrorReason.ERROR_REASON_NOT_A_MEMBER)
-        return pb.ListMembersResponse(user_ids=room.member_user_ids)
+        return pb.ListMembersResponse(user_ids=members, position=answer.position)
 
     async def ListUserRooms(self, request: pb.ListUserRoomsRequest, context: Context) -> pb.ListUserRoomsResponse:
         instance_id = current_caller().instance_id
-        rooms = await self._members.user_rooms(
+        answer = await self._members.user_rooms(
             instance_id, request.user_id, with_last_messages=request.with_last_messages
         )
-        if not rooms:  # a member of any room exists
+        if not answer.rooms:  # a member of any room exists
             await self._users.require(instance_id, request.user_id)
-        last = [room.last_message for room in rooms if room.HasField("last_message")]
+        last = [room.last_message for room in answer.rooms if room.HasField("last_message")]
         await self._attachments.fill(instance_id, last)
-        return pb.ListUserRoomsResponse(rooms=rooms)
+        return answer
 
     async def ListJoinableRooms(
         self, request: pb.ListJoinableRoomsRequest, context: Context

@@ -9,6 +9,7 @@ from pathlib import Path
 from roomline.v1 import (
     access_service_pb2_grpc,
     cursor_service_pb2_grpc,
+    event_service_pb2_grpc,
     instance_service_pb2_grpc,
     media_service_pb2_grpc,
     message_service_pb2_grpc,
@@ -26,12 +27,15 @@ from services.common.service import Service, background, stored
 from services.common.service_folder import ServiceFolder
 from services.common.settings import Settings
 from services.common.sqlite import Database
+from services.common.sqlite_jobs import SqliteJobs
 from services.common.tokens import SERVICE_ISSUER, ServiceTokens, TokenVerifier
+from services.common.users import Users
 from services.message import (
     sqlite_access,
     sqlite_attachments,
     sqlite_conversations,
     sqlite_cursors,
+    sqlite_events,
     sqlite_members,
     sqlite_messages,
     sqlite_names,
@@ -39,6 +43,7 @@ from services.message import (
     sqlite_releases,
     sqlite_removals,
     sqlite_requests,
+    sqlite_roles,
     sqlite_rooms,
 )
 from services.message.access_servicer import AccessServicer, LocalAuthorizer
@@ -46,13 +51,14 @@ from services.message.attachments import Attachments
 from services.message.claims import Claims
 from services.message.conversations import Conversations
 from services.message.cursor_servicer import CursorServicer
+from services.message.event_servicer import EventServicer
 from services.message.expiry import Expiry
+from services.message.feed import Feed
 from services.message.maintenance import Maintenance
 from services.message.message_servicer import MessageServicer
 from services.message.names import LocalNames
 from services.message.releases import Releases
 from services.message.room_servicer import RoomServicer
-from services.message.users import Users
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -91,15 +97,20 @@ def build_server(
     removals = sqlite_removals.SqliteRemovals(database, clock)
     cursors = sqlite_cursors.SqliteCursors(database, clock)
     access = sqlite_access.SqliteAccess(database, clock)
+    roles = sqlite_roles.SqliteRoles(database, clock)
     purges = sqlite_purges.SqlitePurges(database, clock)
     requests = sqlite_requests.SqliteRequests(database)
     releases = Releases(sqlite_releases.SqliteReleases(database), attachments, backoff or Backoff())
     attached = sqlite_attachments.SqliteAttachments(database, clock)
     claims = Claims(messages, attached, requests, attachments, releases, clock, new_id)
-    maintenance = Maintenance(database, purges, settings, clock)
+    jobs = SqliteJobs(database, clock, sqlite_rooms.JOB_IS_LEFT)
+    maintenance = Maintenance(database, purges, jobs, settings, clock)
     opened = sqlite_conversations.SqliteConversations(database, clock, new_id)
     conversations = Conversations(opened, requests, users, attachments, releases, maintenance, clock)
     names = LocalNames(sqlite_names.SqliteNames(database))
+    events = sqlite_events.SqliteEvents(database, clock)
+    feed = Feed(events, users, attachments, clock, backoff or Backoff(), settings.watch_heartbeat_seconds)
+    database.listen(feed.wake)
 
     verifier = TokenVerifier(credentials, service_secret, settings.operator_secret.get_secret_value(), seconds)
     server = ServiceServer(settings, Interceptors(verifier, LocalAuthorizer(access), new_id, names))
@@ -108,13 +119,29 @@ def build_server(
         message_service_pb2_grpc.add_MessageServiceServicer_to_server,
     )
     server.add(
-        RoomServicer(rooms, members, conversations, purges, requests, users, attachments, releases, maintenance, clock),
+        RoomServicer(
+            rooms,
+            members,
+            conversations,
+            jobs,
+            purges,
+            requests,
+            users,
+            attachments,
+            releases,
+            maintenance,
+            clock,
+        ),
         room_service_pb2_grpc.add_RoomServiceServicer_to_server,
     )
     server.add(
         CursorServicer(cursors, members, users, clock), cursor_service_pb2_grpc.add_CursorServiceServicer_to_server
     )
-    server.add(AccessServicer(access, users, clock), access_service_pb2_grpc.add_AccessServiceServicer_to_server)
+    server.add(
+        AccessServicer(access, roles, requests, users, clock),
+        access_service_pb2_grpc.add_AccessServiceServicer_to_server,
+    )
+    server.add(EventServicer(events, feed), event_service_pb2_grpc.add_EventServiceServicer_to_server)
     resources: list[AbstractAsyncContextManager[object]] = [
         stored(folder, database, MIGRATIONS),
         user_channel,
@@ -124,4 +151,4 @@ def build_server(
         background(releases.run),
         background(Expiry(removals, releases, backoff or Backoff()).run),
     ]
-    return Service(server, resources)
+    return Service(server, resources, before_stop=feed.stop)

@@ -14,7 +14,7 @@ from services.message import sqlite_access, sqlite_releases, sqlite_sight
 from services.message.content import attachment_ids
 from services.message.sqlite_membership import is_member
 from services.message.sqlite_messages import find_to_edit, require_in_room
-from services.message.sqlite_removals import check_expiry
+from services.message.sqlite_removals import expiry_of
 from services.message.store import Editable, Owner
 
 _LIVE = (
@@ -22,6 +22,8 @@ _LIVE = (
     " AND r.key = x.room_key WHERE x.instance_id = ? AND x.uid = ? AND x.unsent_at IS NULL"
     " AND (x.expires_at IS NULL OR x.expires_at > ?)"
 )
+
+_EXPIRED = "SELECT content FROM messages WHERE instance_id = ? AND uid = ? AND unsent_at IS NULL AND expires_at <= ?"
 
 
 class SqliteAttachments:
@@ -38,8 +40,7 @@ class SqliteAttachments:
             room = sqlite_access.find_as_sender(connection, caller, request.room_id, sender)
             if request.HasField("reply_to"):
                 require_in_room(connection, caller, room, request.reply_to, self._clock())
-            if request.HasField("expires_at"):
-                check_expiry(request.expires_at, self._clock())
+            expiry_of(request, self._clock())
             return room.uid
 
         return await self._database.read(work)
@@ -66,6 +67,26 @@ class SqliteAttachments:
                 if use.message_uid not in held:
                     held[use.message_uid] = _held(connection, Owner(instance_id, use.message_uid), user_id, now)
             return [use for use in uses if use.attachment_id in held[use.message_uid]]
+
+        return await self._database.read(work)
+
+    async def releasing(
+        self, instance_id: str, uses: Sequence[AttachmentUse], room_uids: Sequence[str]
+    ) -> tuple[list[AttachmentUse], list[str]]:
+        """See `AttachmentStore`."""
+
+        def work(connection: sqlite3.Connection) -> tuple[list[AttachmentUse], list[str]]:
+            now = self._clock()
+
+            def is_releasing(use: AttachmentUse) -> bool:
+                message = Owner(instance_id, use.message_uid)
+                if sqlite_releases.is_pending(connection, message, use.attachment_id):
+                    return True
+                row = connection.execute(_EXPIRED, (*message, now)).fetchone()
+                return row is not None and use.attachment_id in attachment_ids(Message.FromString(row[0]).parts)
+
+            rooms = [uid for uid in room_uids if sqlite_releases.is_pending(connection, Owner(instance_id, uid), "")]
+            return [use for use in uses if is_releasing(use)], rooms
 
         return await self._database.read(work)
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 
 from roomline.v1.error_reason_pb2 import ErrorReason
+from roomline.v1.event_pb2 import Event, RoomDiscarded
 from roomline.v1.message_pb2 import Message
 from roomline.v1.room_pb2 import RoomKind, UserRoom
 from roomline.v1.room_service_pb2 import (
@@ -11,13 +12,14 @@ from roomline.v1.room_service_pb2 import (
     ArchiveRoomResponse,
     DiscardRoomRequest,
     DiscardRoomResponse,
+    GetUserRoomResponse,
     OpenRoomRequest,
     OpenRoomResponse,
 )
 
 from services.common.call import Caller
 from services.common.errors import RoomlineError
-from services.common.idempotency import remembered, request_key
+from services.common.idempotency import Effect, remembered, request_key
 from services.common.ids import Clock
 from services.common.sqlite import Database
 from services.message import sqlite_log, sqlite_member_sets, sqlite_members, sqlite_message_rows, sqlite_purges
@@ -76,14 +78,15 @@ class SqliteConversations:
 
         return await self._database.read(work)
 
-    async def user_room(self, instance_id: str, user_id: str, room_id: str) -> UserRoom:
+    async def user_room(self, instance_id: str, user_id: str, room_id: str) -> GetUserRoomResponse:
         """See `ConversationStore`."""
 
-        def work(connection: sqlite3.Connection) -> UserRoom:
+        def work(connection: sqlite3.Connection) -> GetUserRoomResponse:
             row = find(connection, instance_id, room_id)
             if not is_member(connection, instance_id, row.key, user_id):
                 raise RoomlineError(ErrorReason.ERROR_REASON_ROOM_NOT_FOUND)
-            return self._user_room(connection, instance_id, user_id, row.key)
+            room = self._user_room(connection, instance_id, user_id, row.key)
+            return GetUserRoomResponse(room=room, position=sqlite_log.position(connection, instance_id))
 
         return await self._database.read(work)
 
@@ -105,13 +108,18 @@ class SqliteConversations:
 
     async def discard(self, caller: Caller, actor: str, request: DiscardRoomRequest) -> Owner | None:
         """See `ConversationStore`."""
-        instance_id = caller.instance_id
+        instance_id, effect = caller.instance_id, Effect(caller, request)
         deleted: Owner | None = None
 
         def work(connection: sqlite3.Connection) -> DiscardRoomResponse:
             nonlocal deleted
             deleted = None
-            row = _find_own(connection, caller, actor, request.room_id)
+            try:
+                row = _find_own(connection, caller, actor, request.room_id)
+            except RoomlineError:
+                if effect.is_done(connection):
+                    return DiscardRoomResponse()
+                raise
             if row.kind == RoomKind.ROOM_KIND_DIRECT:
                 newest = _newest(connection, instance_id, row.key)
                 connection.execute(
@@ -119,10 +127,14 @@ class SqliteConversations:
                     " WHERE instance_id = ? AND room_key = ? AND user_id = ?",
                     (newest, newest, instance_id, row.key, actor),
                 )
+                position = sqlite_log.draw(connection, instance_id).position
+                hidden = RoomDiscarded(room_id=row.id, room_uid=row.uid, user_id=actor, message_id=newest)
+                sqlite_log.append(connection, instance_id, position, Event(room_discarded=hidden), self._clock())
             elif row.created_by_id == actor:
                 deleted = delete_room(connection, instance_id, row, self._clock())
             else:
                 sqlite_members.remove_members(connection, instance_id, row, [actor], self._clock())
+            effect.note(connection, self._clock())
             return DiscardRoomResponse()
 
         await self._database.write(remembered(request_key(caller, request), DiscardRoomResponse, self._clock, work))

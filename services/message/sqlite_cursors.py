@@ -3,6 +3,7 @@
 import sqlite3
 
 from roomline.v1.cursor_pb2 import Cursor
+from roomline.v1.cursor_service_pb2 import ListRoomCursorsResponse, ListUserCursorsResponse
 from roomline.v1.event_pb2 import CursorSet, Event
 
 from services.common import timestamps
@@ -50,8 +51,9 @@ class SqliteCursors:
                 (caller.instance_id, row.key, user_id, read, now),
             )
             cursor = to_cursor(user_id, room_id, read, now)
+            changed = CursorSet(cursor=cursor, room_uid=row.uid)
             place = sqlite_log.draw(connection, caller.instance_id).position
-            sqlite_log.append(connection, caller.instance_id, place, Event(cursor_set=CursorSet(cursor=cursor)), now)
+            sqlite_log.append(connection, caller.instance_id, place, Event(cursor_set=changed), now)
             return cursor
 
         return await self._database.write(work)
@@ -69,30 +71,33 @@ class SqliteCursors:
 
         return await self._database.read(work)
 
-    async def of_room(self, caller: Caller, room_id: str) -> list[Cursor]:
+    async def of_room(self, caller: Caller, room_id: str) -> ListRoomCursorsResponse:
         """See `CursorStore`."""
 
-        def work(connection: sqlite3.Connection) -> list[Cursor]:
+        def work(connection: sqlite3.Connection) -> ListRoomCursorsResponse:
             key = find_readable(connection, caller, room_id).key
             rows = connection.execute(
                 "SELECT user_id, position, updated_at FROM cursors WHERE instance_id = ? AND room_key = ?"
                 " ORDER BY user_id",
                 (caller.instance_id, key),
             )
-            return [to_cursor(user_id, room_id, position, updated_at) for user_id, position, updated_at in rows]
+            cursors = [to_cursor(user_id, room_id, position, updated_at) for user_id, position, updated_at in rows]
+            position = sqlite_log.position(connection, caller.instance_id)
+            return ListRoomCursorsResponse(cursors=cursors, position=position)
 
         return await self._database.read(work)
 
-    async def of_user(self, instance_id: str, user_id: str) -> list[Cursor]:
+    async def of_user(self, instance_id: str, user_id: str) -> ListUserCursorsResponse:
         """See `CursorStore`."""
 
-        def work(connection: sqlite3.Connection) -> list[Cursor]:
+        def work(connection: sqlite3.Connection) -> ListUserCursorsResponse:
             rows = connection.execute(
                 "SELECT r.id, c.position, c.updated_at FROM cursors c INDEXED BY cursors_by_user"
                 " CROSS JOIN rooms r ON r.instance_id = c.instance_id AND r.key = c.room_key"
                 " WHERE c.instance_id = ? AND c.user_id = ? ORDER BY r.id",
                 (instance_id, user_id),
             )
-            return [to_cursor(user_id, room_id, position, updated_at) for room_id, position, updated_at in rows]
+            cursors = [to_cursor(user_id, room_id, position, updated_at) for room_id, position, updated_at in rows]
+            return ListUserCursorsResponse(cursors=cursors, position=sqlite_log.position(connection, instance_id))
 
         return await self._database.read(work)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from roomline.v1.event_pb2 import Event
 
 from services.common import timestamps
-from services.common.sqlite import shared_rows
+from services.common.sqlite import announce, shared_rows
+from services.message.event_store import ROLES
 
 FIRST_MESSAGE_ID = 1_000_000
 """Test suites use smaller numbers as cursor positions and as ids that must not exist (spec §5.1)."""
@@ -39,10 +40,22 @@ def draw(connection: sqlite3.Connection, instance_id: str, *, messages: int = 0,
     return numbers
 
 
+def position(connection: sqlite3.Connection, instance_id: str) -> int:
+    """The last place in the log, 0 if there is none. For reading work: while writing, `draw` knows better."""
+    row = connection.execute("SELECT position FROM logs WHERE instance_id = ?", (instance_id,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def roles_changed(connection: sqlite3.Connection, instance_id: str) -> None:
+    """Has whoever watches looked at again, whether it still may: roles have no events."""
+    announce(connection, ROLES + instance_id)
+
+
 def append(connection: sqlite3.Connection, instance_id: str, position: int, event: Event, now: int) -> None:
-    """Writes the event of a change, in the transaction that makes it."""
+    """Writes the event of a change, in the transaction that makes it; whoever watches the instance is woken then."""
     event.position = position
     timestamps.fill(event.created_at, now)
     connection.execute(
         "INSERT INTO events VALUES (?, ?, ?, ?)", (instance_id, position, event.SerializeToString(), now)
     )
+    announce(connection, instance_id)

@@ -6,7 +6,7 @@ from typing import TypeVar
 from google.protobuf.message import Message as ProtoMessage
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.event_pb2 import Event, MembersAdded, MembersRemoved
-from roomline.v1.room_pb2 import Room, RoomKind, UserRoom
+from roomline.v1.room_pb2 import Room, RoomKind
 from roomline.v1.room_service_pb2 import (
     AddMembersRequest,
     AddMembersResponse,
@@ -14,6 +14,7 @@ from roomline.v1.room_service_pb2 import (
     JoinRoomResponse,
     LeaveRoomRequest,
     LeaveRoomResponse,
+    ListUserRoomsResponse,
     RemoveMembersRequest,
     RemoveMembersResponse,
 )
@@ -97,14 +98,15 @@ class SqliteMembers:
 
         return await self._database.read(work)
 
-    async def user_rooms(self, instance_id: str, user_id: str, *, with_last_messages: bool) -> list[UserRoom]:
+    async def user_rooms(self, instance_id: str, user_id: str, *, with_last_messages: bool) -> ListUserRoomsResponse:
         """See `MemberStore`."""
 
-        def work(connection: sqlite3.Connection) -> list[UserRoom]:
+        def work(connection: sqlite3.Connection) -> ListUserRoomsResponse:
             now = self._clock()
-            return sqlite_user_rooms.user_rooms(
+            rooms = sqlite_user_rooms.user_rooms(
                 connection, instance_id, user_id, now, with_last_messages=with_last_messages
             )
+            return ListUserRoomsResponse(rooms=rooms, position=sqlite_log.position(connection, instance_id))
 
         return await self._database.read(work)
 
@@ -153,6 +155,12 @@ def remove_members(
     if not gone:
         return
     _require_changeable(row)
+    position = sqlite_log.draw(connection, instance_id).position
+    connection.executemany(
+        "INSERT INTO past_members SELECT instance_id, user_id, room_key, joined_position, ? FROM members"
+        " WHERE instance_id = ? AND room_key = ? AND user_id = ?",
+        [(position, instance_id, row.key, user_id) for user_id in gone],
+    )
     connection.executemany(
         "DELETE FROM members WHERE instance_id = ? AND room_key = ? AND user_id = ?",
         [(instance_id, row.key, user_id) for user_id in gone],
@@ -162,7 +170,6 @@ def remove_members(
         (len(gone), instance_id, row.key),
     )
     sqlite_member_sets.refresh(connection, instance_id, row.kind, row.key)
-    position = sqlite_log.draw(connection, instance_id).position
     removed = MembersRemoved(room_id=row.id, room_uid=row.uid, user_ids=gone)
     sqlite_log.append(connection, instance_id, position, Event(members_removed=removed), now)
 

@@ -12,6 +12,7 @@ from roomline.v1.message_service_pb2 import (
     EditMessageRequest,
     EditMessageResponse,
     ListMessagesRequest,
+    ListMessagesResponse,
     MessageOrder,
     SendMessageRequest,
     SendMessageResponse,
@@ -36,7 +37,7 @@ from services.message.sqlite_message_rows import (
     not_found,
     to_message,
 )
-from services.message.sqlite_removals import check_expiry, wipe
+from services.message.sqlite_removals import expiry_of, wipe
 from services.message.sqlite_rooms import COLUMNS, RoomRow, find, find_readable
 from services.message.sqlite_sight import seen, viewer_of
 from services.message.store import PAGE_BYTES, Claim, Edited, Owner
@@ -57,17 +58,15 @@ class SqliteMessages:
         instance_id = caller.instance_id
         content = content_of(request)
         serialized = content.SerializeToString()
-        expires_at = timestamps.from_proto(request.expires_at) if request.HasField("expires_at") else None
 
         def work(connection: sqlite3.Connection) -> SendMessageResponse:
             room = sqlite_access.find_as_sender(connection, caller, request.room_id, sender)
             if request.HasField("reply_to"):
                 require_in_room(connection, caller, room, request.reply_to, self._clock())
-            if expires_at is not None:
-                check_expiry(request.expires_at, self._clock())
+            expires_at = expiry_of(request, self._clock())
             if claim is not None:
                 sqlite_claims.check_new(connection, instance_id, room.uid, claim, self._clock())
-            now = max(self._clock(), room.last_message_at or 0)  # never backwards inside a room
+            now = max(self._clock(), _newest_time(connection, instance_id, room))  # never backwards inside a room
             numbers = sqlite_log.draw(connection, instance_id, messages=1)
             uid = self._new_id() if claim is None else claim.message_uid
             row = MessageRow(numbers.message_id, uid, sender, b"", now, now, None, None, expires_at)
@@ -115,7 +114,7 @@ class SqliteMessages:
 
     async def page(
         self, caller: Caller, request: ListMessagesRequest, size: int, max_bytes: int = PAGE_BYTES
-    ) -> list[Message]:
+    ) -> ListMessagesResponse:
         """See `MessageStore`."""
         viewer = viewer_of(caller)
         direction = "ASC" if request.order == MessageOrder.MESSAGE_ORDER_OLDEST_FIRST else "DESC"
@@ -126,20 +125,20 @@ class SqliteMessages:
             f" AND {seen(viewer, with_unsent=request.with_unsent)} ORDER BY x.id {direction} LIMIT :size"
         )
 
-        def work(connection: sqlite3.Connection) -> list[Message]:
+        def work(connection: sqlite3.Connection) -> ListMessagesResponse:
             room = find_readable(connection, caller, request.room_id)
             if request.members_only and viewer:
                 require_member(connection, caller.instance_id, room.key, viewer)
             sight = {"instance_id": caller.instance_id, "room_key": room.key, "now": self._clock(), "viewer": viewer}
-            messages: list[Message] = []
+            page = ListMessagesResponse(position=sqlite_log.position(connection, caller.instance_id))
             left = max_bytes
             for row in connection.execute(query, {**values, **sight, "size": size}):
                 message = MessageRow(*row)
-                messages.append(to_message(message, room))
+                page.messages.append(to_message(message, room))
                 left -= len(message.content)
                 if left < 0:
                     break
-            return messages
+            return page
 
         return await self._database.read(work)
 
@@ -217,6 +216,15 @@ def require_in_room(connection: sqlite3.Connection, caller: Caller, room: RoomRo
         sqlite_message_rows.find(connection, caller.instance_id, room, now, uid=uid, viewer=viewer_of(caller))
     except RoomlineError as error:
         raise invalid("reply_to", "the uid of a message of the same room") from error
+
+
+def _newest_time(connection: sqlite3.Connection, instance_id: str, room: RoomRow) -> int:
+    """When the newest message of the room was sent, also if only its tombstone is left; 0 if there is none."""
+    row = connection.execute(
+        "SELECT created_at FROM messages WHERE instance_id = ? AND room_key = ? ORDER BY id DESC LIMIT 1",
+        (instance_id, room.key),
+    ).fetchone()
+    return 0 if row is None else row[0]
 
 
 def _room_of(connection: sqlite3.Connection, instance_id: str, message_id: int) -> RoomRow:

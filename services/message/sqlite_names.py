@@ -1,5 +1,7 @@
 """Rooms by other names than their ids, on SQLite."""
 
+import sqlite3
+
 from services.common.call import Caller
 from services.common.sqlite import Database
 from services.message import sqlite_sight
@@ -26,13 +28,19 @@ class SqliteNames:
 
     async def room_id(self, caller: Caller, room_uid: str) -> str | None:
         """See `NameStore`."""
-        return await self._one(_BY_UID, caller, room_uid)
+        return await self._database.read(lambda connection: find_room(connection, caller, room_uid))
 
     async def room_id_of_message(self, caller: Caller, message_uid: str) -> str | None:
         """See `NameStore`."""
-        return await self._one(_BY_MESSAGE, caller, message_uid)
+        return await self._database.read(lambda connection: _one(connection, _BY_MESSAGE, caller, message_uid))
 
-    async def _one(self, query: str, caller: Caller, uid: str) -> str | None:
-        values = {"instance_id": caller.instance_id, "uid": uid, "viewer": sqlite_sight.viewer_of(caller)}
-        row = await self._database.read(lambda connection: connection.execute(query, values).fetchone())
-        return None if row is None else row[0]
+
+def find_room(connection: sqlite3.Connection, caller: Caller, room_uid: str) -> str | None:
+    """The id of the room with this uid, if the caller may know of it."""
+    return _one(connection, _BY_UID, caller, room_uid)
+
+
+def _one(connection: sqlite3.Connection, query: str, caller: Caller, uid: str) -> str | None:
+    values = {"instance_id": caller.instance_id, "uid": uid, "viewer": sqlite_sight.viewer_of(caller)}
+    row = connection.execute(query, values).fetchone()
+    return None if row is None else row[0]

@@ -7,7 +7,7 @@ from roomline.v1.event_pb2 import Event, UserDeleted
 
 from services.common.errors import RoomlineError
 from services.common.ids import MICROSECONDS, Clock
-from services.common.sqlite import Database, Work
+from services.common.sqlite import Database, Work, announce
 from services.message import sqlite_log, sqlite_member_sets
 
 PIECE = 2000
@@ -17,7 +17,7 @@ REMEMBER_PURGED_SECONDS = 3600
 """Far longer than any call takes that asked the user service before a purge and writes after it."""
 
 
-_OF_USERS = ("members", "cursors", "hidden", "role_assignments")
+_OF_USERS = ("members", "past_members", "cursors", "hidden", "role_assignments")
 
 EVERYBODY = ""
 """The mark of an instance that was wiped, in the place of a user id."""
@@ -57,21 +57,21 @@ class SqlitePurges:
         def work(connection: sqlite3.Connection) -> None:
             now = self._clock()
             rooms = connection.execute(
-                "SELECT r.id, r.kind, r.key FROM members m INDEXED BY members_by_user"
+                "SELECT r.id, r.kind, r.key, r.uid FROM members m INDEXED BY members_by_user"
                 " CROSS JOIN rooms r ON r.instance_id = m.instance_id AND r.key = m.room_key"
                 " WHERE m.instance_id = ? AND m.user_id = ? ORDER BY r.id",
                 (instance_id, user_id),
             ).fetchall()
             connection.executemany(
                 "UPDATE rooms SET member_count = member_count - 1 WHERE instance_id = ? AND id = ?",
-                [(instance_id, room_id) for room_id, _, _ in rooms],
+                [(instance_id, room_id) for room_id, *_ in rooms],
             )
             removed = 0
             for table, column in (*((name, "user_id") for name in _OF_USERS), ("requests", "actor")):
                 removed += connection.execute(
                     f"DELETE FROM {table} WHERE instance_id = ? AND {column} = ?", (instance_id, user_id)
                 ).rowcount
-            for _, kind, key in rooms:
+            for _, kind, key, _ in rooms:
                 sqlite_member_sets.refresh(connection, instance_id, kind, key)
             known = connection.execute(
                 "SELECT 1 FROM purged_users WHERE instance_id = ? AND user_id = ?", (instance_id, user_id)
@@ -79,7 +79,8 @@ class SqlitePurges:
             connection.execute("INSERT OR REPLACE INTO purged_users VALUES (?, ?, ?)", (instance_id, user_id, now))
             if removed or known is None:  # repeated, it has nothing to tell
                 position = sqlite_log.draw(connection, instance_id).position
-                deleted = UserDeleted(user_id=user_id, room_ids=[room_id for room_id, _, _ in rooms])
+                ids, uids = [row[0] for row in rooms], [row[3] for row in rooms]
+                deleted = UserDeleted(user_id=user_id, room_ids=ids, room_uids=uids)
                 sqlite_log.append(connection, instance_id, position, Event(user_deleted=deleted), now)
 
         await self._database.write(work)
@@ -87,23 +88,23 @@ class SqlitePurges:
     async def instance(self, instance_id: str) -> None:
         """See `PurgeStore`."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> int:
+            now = self._clock()
             connection.execute(
                 "INSERT INTO room_remains SELECT instance_id, key FROM rooms WHERE instance_id = ?", (instance_id,)
             )
-            for table in ("rooms", *_OF_USERS, "purged_users", "releases"):
+            for table in ("rooms", *_OF_USERS, "roles", "role_permissions", "purged_users", "releases", "jobs"):
                 connection.execute(f"DELETE FROM {table} WHERE instance_id = ?", (instance_id,))
-            connection.execute("INSERT INTO purged_users VALUES (?, ?, ?)", (instance_id, EVERYBODY, self._clock()))
+            connection.execute("INSERT INTO purged_users VALUES (?, ?, ?)", (instance_id, EVERYBODY, now))
+            position = sqlite_log.draw(connection, instance_id).position
+            connection.execute("INSERT OR REPLACE INTO log_trims VALUES (?, ?, ?)", (instance_id, position, position))
+            announce(connection, instance_id)
+            return position
 
-        await self._database.write(work)
+        position = await self._database.write(work)
         await self._repeat(lambda connection: _remove_remains(connection, instance_id))
-        for table, key in (("events", "instance_id, position"), ("requests", "instance_id, actor, request_id")):
-            statement = (
-                f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE instance_id = ? LIMIT ?)"
-            )
-            await self._repeat(
-                lambda connection: connection.execute(statement, (instance_id, PIECE)).rowcount > 0  # noqa: B023
-            )
+        for statement, *bounds in ((_FORGET_EVENTS, instance_id, position), (_FORGET_REQUESTS, instance_id)):
+            await self._repeat(lambda connection: connection.execute(statement, (*bounds, PIECE)).rowcount > 0)  # noqa: B023
 
     async def remains(self) -> None:
         """See `PurgeStore`."""
@@ -122,7 +123,7 @@ class SqlitePurges:
         )
         for instance_id, position in logs:
             bounds = (instance_id, position - events, PIECE, now - days * 86400 * MICROSECONDS)
-            await self._repeat(lambda connection: connection.execute(_TRIM, (instance_id, *bounds)).rowcount == PIECE)  # noqa: B023
+            await self._repeat(lambda connection: _trim(connection, *bounds))  # noqa: B023
 
     async def _repeat(self, piece: Work[bool]) -> None:
         """Removes a piece at a time, each in a commit that others share, while there is more."""
@@ -130,12 +131,38 @@ class SqlitePurges:
             pass
 
 
-_TRIM = (
-    "DELETE FROM events WHERE instance_id = ? AND position IN (SELECT position FROM"
-    " (SELECT position, created_at FROM events WHERE instance_id = ? AND position <= ? ORDER BY position LIMIT ?)"
-    " WHERE created_at < ?)"
+_FORGET_EVENTS = (
+    "DELETE FROM events WHERE (instance_id, position) IN"
+    " (SELECT instance_id, position FROM events WHERE instance_id = ? AND position <= ? LIMIT ?)"
 )
-"""Reads the oldest events only: those that stay are not looked at."""
+_FORGET_REQUESTS = (
+    "DELETE FROM requests WHERE (instance_id, actor, request_id) IN"
+    " (SELECT instance_id, actor, request_id FROM requests WHERE instance_id = ? LIMIT ?)"
+)
+_OLDEST = "SELECT position, created_at FROM events WHERE instance_id = ? AND position <= ? ORDER BY position LIMIT ?"
+
+
+def _trim(connection: sqlite3.Connection, instance_id: str, newest: int, size: int, before: int) -> bool:
+    """Removes some of the events up to that one that are older; False if there are no more.
+
+    Reads the oldest events only, up to the first that stays: the log has no holes.
+    """
+    last = None
+    oldest = connection.execute(_OLDEST, (instance_id, newest, size)).fetchall()
+    for position, created_at in oldest:
+        if created_at >= before:
+            break
+        last = position
+    if last is None:
+        return False
+    connection.execute("DELETE FROM events WHERE instance_id = ? AND position <= ?", (instance_id, last))
+    connection.execute("DELETE FROM past_members WHERE instance_id = ? AND left_position <= ?", (instance_id, last))
+    connection.execute(
+        "INSERT INTO log_trims (instance_id, position) VALUES (?, ?)"
+        " ON CONFLICT (instance_id) DO UPDATE SET position = max(position, excluded.position)",
+        (instance_id, last),
+    )
+    return len(oldest) == size and last == oldest[-1][0]
 
 
 def _remove_remains(connection: sqlite3.Connection, instance_id: str | None = None) -> bool:

@@ -31,6 +31,14 @@ def are_pending(connection: sqlite3.Connection, owner: Owner) -> bool:
     return row is not None
 
 
+def is_pending(connection: sqlite3.Connection, owner: Owner, attachment_id: str) -> bool:
+    """Whether the media service has not yet answered to this release of a message or, for an empty id, of a room."""
+    row = connection.execute(
+        "SELECT 1 FROM releases WHERE instance_id = ? AND uid = ? AND attachment_id = ?", (*owner, attachment_id)
+    ).fetchone()
+    return row is not None
+
+
 class SqliteReleases:
     """Keeps the promises of `ReleaseStore`."""
 

@@ -2,12 +2,12 @@
 
 import sqlite3
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from roomline.v1.event_pb2 import Event, MessageDeleted, MessageHidden
 from roomline.v1.message_pb2 import Message
 from roomline.v1.message_service_pb2 import (
     HideMessageRequest,
     HideMessageResponse,
+    SendMessageRequest,
     UnsendMessageRequest,
     UnsendMessageResponse,
 )
@@ -29,10 +29,18 @@ LONGEST_SECONDS = 366 * 86400
 """A year, whichever it is."""
 
 
-def check_expiry(expires_at: Timestamp, now: int) -> None:
-    """Raises FIELD_INVALID unless a message that is sent now can expire then."""
-    if not now < timestamps.from_proto(expires_at) <= now + LONGEST_SECONDS * MICROSECONDS:
-        raise invalid("expires_at", "in the future, at most a year")
+def expiry_of(request: SendMessageRequest, now: int) -> int | None:
+    """When a message that is sent now shall expire; None if never. Raises FIELD_INVALID."""
+    field = request.WhichOneof("expiry")
+    if field is None:
+        return None
+    if field == "expires_in":
+        expires_at = now + timestamps.from_duration(request.expires_in)
+    else:
+        expires_at = timestamps.from_proto(request.expires_at)
+    if not now < expires_at <= now + LONGEST_SECONDS * MICROSECONDS:
+        raise invalid(field, "in the future, at most a year")
+    return expires_at
 
 
 def wipe(connection: sqlite3.Connection, instance_id: str, room: RoomRow, row: MessageRow, now: int) -> Owner | None:

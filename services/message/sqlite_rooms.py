@@ -13,6 +13,9 @@ from roomline.v1.room_service_pb2 import (
     CreateRoomResponse,
     DeleteRoomRequest,
     DeleteRoomResponse,
+    GetRoomResponse,
+    StartRoomDeletionRequest,
+    StartRoomDeletionResponse,
     UpdateRoomRequest,
     UpdateRoomResponse,
 )
@@ -22,6 +25,7 @@ from services.common.call import Caller
 from services.common.errors import RoomlineError
 from services.common.idempotency import remembered, request_key
 from services.common.ids import Clock
+from services.common.jobs import new_job
 from services.common.sqlite import Database
 from services.message import sqlite_log, sqlite_purges, sqlite_releases
 from services.message.sqlite_membership import add_members, is_member, member_ids, require_member
@@ -32,6 +36,13 @@ COLUMNS = (
     " r.created_at, r.updated_at, r.last_message_at, r.kind"
 )
 """What `to_room` wants, in a query that calls the rooms table `r`."""
+
+
+JOB_IS_LEFT = (
+    "(EXISTS (SELECT 1 FROM room_remains m WHERE m.instance_id = j.instance_id AND m.room_key = j.room_key)"
+    " OR EXISTS (SELECT 1 FROM releases l WHERE l.instance_id = j.instance_id AND l.uid = j.room_uid))"
+)
+"""Of a job `j`, for `SqliteJobs`: something of the deleted room is still there, here or in the media service."""
 
 
 class RoomRow(NamedTuple):
@@ -146,11 +157,12 @@ class SqliteRooms:
             remembered(request_key(caller, request), CreateRoomResponse, self._clock, work)
         )
 
-    async def get(self, caller: Caller, room_id: str) -> Room:
+    async def get(self, caller: Caller, room_id: str) -> GetRoomResponse:
         """See `RoomStore`."""
 
-        def work(connection: sqlite3.Connection) -> Room:
-            return with_members(connection, caller.instance_id, find_visible(connection, caller, room_id))
+        def work(connection: sqlite3.Connection) -> GetRoomResponse:
+            room = with_members(connection, caller.instance_id, find_visible(connection, caller, room_id))
+            return GetRoomResponse(room=room, position=sqlite_log.position(connection, caller.instance_id))
 
         return await self._database.read(work)
 
@@ -201,6 +213,21 @@ class SqliteRooms:
 
         await self._database.write(remembered(request_key(caller, request), DeleteRoomResponse, self._clock, work))
         return released
+
+    async def start_deletion(self, caller: Caller, request: StartRoomDeletionRequest) -> StartRoomDeletionResponse:
+        """See `RoomStore`."""
+
+        def work(connection: sqlite3.Connection) -> StartRoomDeletionResponse:
+            row, now, job_id = find(connection, caller.instance_id, request.room_id), self._clock(), self._new_id()
+            delete_room(connection, caller.instance_id, row, now)
+            connection.execute(
+                "INSERT INTO jobs VALUES (?, ?, ?, ?, ?)", (caller.instance_id, job_id, row.key, row.uid, now)
+            )
+            return StartRoomDeletionResponse(job=new_job(job_id))
+
+        return await self._database.write(
+            remembered(request_key(caller, request), StartRoomDeletionResponse, self._clock, work)
+        )
 
 
 def _as_seen(connection: sqlite3.Connection, caller: Caller, row: RoomRow) -> Room:

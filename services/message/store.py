@@ -3,43 +3,42 @@
 Every method works inside `caller.instance_id` (or the instance given) and never sees another instance. Every writing
 method is one transaction: the change, its event with the next position (roles have none), and the answer remembered
 under the request id. What it returns is on disk. A repeated request gets its first answer, whatever has happened since.
+
+An answer with a `position` was read at that place in the log: what events up to there changed is in it.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
-from roomline.v1.access_service_pb2 import (
-    AssignRoleRequest,
-    AssignRoleResponse,
-    CheckRequest,
-    CheckResponse,
-    UnassignRoleRequest,
-    UnassignRoleResponse,
-)
 from roomline.v1.attachment_pb2 import AttachmentUse
 from roomline.v1.cursor_pb2 import Cursor
+from roomline.v1.cursor_service_pb2 import ListRoomCursorsResponse, ListUserCursorsResponse
 from roomline.v1.message_pb2 import Message
 from roomline.v1.message_service_pb2 import (
     DeleteMessageRequest,
     EditMessageRequest,
     ListMessagesRequest,
+    ListMessagesResponse,
     SendMessageRequest,
 )
-from roomline.v1.role_pb2 import RoleAssignment
-from roomline.v1.room_pb2 import Room, UserRoom
+from roomline.v1.room_pb2 import Room
 from roomline.v1.room_service_pb2 import (
     AddMembersRequest,
     AddMembersResponse,
     CreateRoomRequest,
     CreateRoomResponse,
     DeleteRoomRequest,
+    GetRoomResponse,
     JoinRoomRequest,
     JoinRoomResponse,
     LeaveRoomRequest,
     LeaveRoomResponse,
+    ListUserRoomsResponse,
     RemoveMembersRequest,
     RemoveMembersResponse,
+    StartRoomDeletionRequest,
+    StartRoomDeletionResponse,
     UpdateRoomRequest,
     UpdateRoomResponse,
 )
@@ -107,7 +106,7 @@ class RoomStore(Protocol):
         and USERS_NOT_FOUND if one of them was purged since then.
         """
 
-    async def get(self, caller: Caller, room_id: str) -> Room:
+    async def get(self, caller: Caller, room_id: str) -> GetRoomResponse:
         """The room with its members. Raises ROOM_NOT_FOUND, for users also for private rooms that they are not in."""
 
     async def page(self, caller: Caller, after_room_id: str, size: int, *, include_private: bool) -> list[Room]:
@@ -121,6 +120,9 @@ class RoomStore(Protocol):
 
         Releases the attachments of the room, which it returns; repeated, nothing is left to release.
         """
+
+    async def start_deletion(self, caller: Caller, request: StartRoomDeletionRequest) -> StartRoomDeletionResponse:
+        """The same, with a job that lasts until nothing is left of the room's messages and attachments."""
 
 
 class MemberStore(Protocol):
@@ -141,7 +143,7 @@ class MemberStore(Protocol):
     async def is_member(self, instance_id: str, room_id: str, user_id: str) -> bool:
         """Whether the user is a member. Raises ROOM_NOT_FOUND."""
 
-    async def user_rooms(self, instance_id: str, user_id: str, *, with_last_messages: bool) -> list[UserRoom]:
+    async def user_rooms(self, instance_id: str, user_id: str, *, with_last_messages: bool) -> ListUserRoomsResponse:
         """The user's rooms as it sees them, with members, by creation time, then id."""
 
     async def joinable(self, instance_id: str, user_id: str) -> list[Room]:
@@ -160,7 +162,8 @@ class MessageStore(Protocol):
         """Stores a message, exactly once per request id.
 
         Permission, membership, request id, position, message and event are one transaction. Raises
-        PERMISSION_MISSING, ROOM_NOT_FOUND, NOT_A_MEMBER, REQUEST_ID_REUSED, FIELD_INVALID (`reply_to`, `expires_at`).
+        PERMISSION_MISSING, ROOM_NOT_FOUND, NOT_A_MEMBER, REQUEST_ID_REUSED, FIELD_INVALID (`reply_to`, `expires_at`,
+        `expires_in`).
 
         A message with attachments needs their claim, and gets its uid. Raises SERVICE_UNAVAILABLE if the claim may end
         before the message is stored, and ClaimOutdatedError if the room is another one or the uid is taken.
@@ -174,7 +177,7 @@ class MessageStore(Protocol):
 
     async def page(
         self, caller: Caller, request: ListMessagesRequest, size: int, max_bytes: int = PAGE_BYTES
-    ) -> list[Message]:
+    ) -> ListMessagesResponse:
         """Live messages within the bounds and in the order of the request, and tombstones if it asks for them.
 
         As many as the size says, or until there is more content than the bytes. Raises ROOM_NOT_FOUND, NOT_A_MEMBER.
@@ -207,6 +210,14 @@ class AttachmentStore(Protocol):
     async def live_uses(self, instance_id: str, uses: Sequence[AttachmentUse], user_id: str) -> list[AttachmentUse]:
         """Those whose attachment is part of a live message, which the user, if one is named, can read."""
 
+    async def releasing(
+        self, instance_id: str, uses: Sequence[AttachmentUse], room_uids: Sequence[str]
+    ) -> tuple[list[AttachmentUse], list[str]]:
+        """Those uses and rooms, of such as are not live, whose release the media service has not yet answered.
+
+        Those of messages that have expired, too, and are to be wiped.
+        """
+
 
 class ReleaseStore(Protocol):
     """Attachments that messages have let go, until the media service has been told. Of a room the id is empty."""
@@ -235,10 +246,10 @@ class CursorStore(Protocol):
     async def get(self, caller: Caller, user_id: str, room_id: str) -> Cursor | None:
         """The cursor, if set. Raises ROOM_NOT_FOUND, NOT_A_MEMBER."""
 
-    async def of_room(self, caller: Caller, room_id: str) -> list[Cursor]:
+    async def of_room(self, caller: Caller, room_id: str) -> ListRoomCursorsResponse:
         """All cursors of a room, by user. Raises ROOM_NOT_FOUND, NOT_A_MEMBER."""
 
-    async def of_user(self, instance_id: str, user_id: str) -> list[Cursor]:
+    async def of_user(self, instance_id: str, user_id: str) -> ListUserCursorsResponse:
         """All cursors of a user, by room."""
 
 
@@ -247,28 +258,6 @@ class RequestStore(Protocol):
 
     async def recall(self, caller: Caller, request: ProtoMessage, response_class: type[M]) -> M | None:
         """The first answer to this request, if it was carried out before. Raises REQUEST_ID_REUSED."""
-
-
-class AccessStore(Protocol):
-    """Roles and what they permit. A change counts from the next call on."""
-
-    async def permits(self, instance_id: str, user_id: str, permission: str, room_id: str) -> bool:
-        """Whether the user's global role, or its role in the room (empty: none), has the permission."""
-
-    async def check(self, instance_id: str, request: CheckRequest) -> CheckResponse:
-        """The same, with the room and what the user is in it, from one moment. An empty user id stands for a server."""
-
-    async def assign(self, caller: Caller, request: AssignRoleRequest, asked_at: int) -> AssignRoleResponse:
-        """Gives the role, in place of the earlier one.
-
-        Raises ROLE_NOT_FOUND, ROOM_NOT_FOUND, USERS_NOT_FOUND (purged).
-        """
-
-    async def unassign(self, caller: Caller, request: UnassignRoleRequest) -> UnassignRoleResponse:
-        """Takes the role; fine if there is none."""
-
-    async def assignments(self, instance_id: str, user_id: str) -> list[RoleAssignment]:
-        """The roles that were assigned."""
 
 
 class PurgeStore(Protocol):
@@ -284,4 +273,7 @@ class PurgeStore(Protocol):
         """Removes the messages of deleted rooms, a piece at a time, until none is left."""
 
     async def trim(self, days: int, events: int) -> None:
-        """Removes events older than the days, but never the newest `events` of an instance."""
+        """Removes events older than the days, but never the newest `events` of an instance.
+
+        `EventStore` knows from then on how far the log reaches back.
+        """

@@ -1,8 +1,10 @@
 """Serves `AccountService`: registration, logins and sessions, and users as accounts (chat API spec §1, §8)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from roomline.v1 import account_service_pb2_grpc
+from roomline.v1.account_pb2 import Account
 from roomline.v1.account_service_pb2 import (
     BatchGetAccountsRequest,
     BatchGetAccountsResponse,
@@ -29,11 +31,13 @@ from services.common.idempotency import request_key
 from services.common.interceptors import Context
 from services.common.pagination import decode_page_token, encode_page_token, page_size
 from services.common.rules import required
+from services.common.timestamps import fill
 from services.user.account_keys import AccountKeys
 from services.user.account_store import REGISTRATION_ACTOR, AccountStore, NewAccount, ProfileChange, StoredPassword
 from services.user.directory import Directory
 from services.user.email_address import email_key
 from services.user.passwords import Passwords
+from services.user.presence import PresenceBoard
 from services.user.sessions import Sessions
 from services.user.store import Age
 from services.user.throttle import Throttle, address_of_peer, counted_address
@@ -65,6 +69,7 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
         directory: Directory,
         passwords: Passwords,
         throttle: Throttle,
+        presence: PresenceBoard,
     ) -> None:
         self._rules = rules
         self._accounts = accounts
@@ -73,6 +78,7 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
         self._directory = directory
         self._passwords = passwords
         self._throttle = throttle
+        self._presence = presence
 
     async def Register(self, request: RegisterRequest, context: Context) -> RegisterResponse:
         instance_id = await self._instance()
@@ -127,31 +133,42 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
     async def ListAccounts(self, request: ListAccountsRequest, context: Context) -> ListAccountsResponse:
         after = Age(*decode_page_token(request.page_token, int, int)) if request.page_token else Age(0, 0)
         limit = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
-        accounts, following = await self._accounts.page(current_caller().instance_id, after, limit)
+        instance_id = current_caller().instance_id
+        accounts, following = await self._accounts.page(instance_id, after, limit)
+        self._fill_last_seen(instance_id, accounts)
         return ListAccountsResponse(
             accounts=accounts, next_page_token=encode_page_token(*following) if following else ""
         )
 
     async def BatchGetAccounts(self, request: BatchGetAccountsRequest, context: Context) -> BatchGetAccountsResponse:
         instance_id = current_caller().instance_id
-        return BatchGetAccountsResponse(
-            accounts=await self._accounts.get(instance_id, request.user_uids, request.user_ids)
-        )
+        accounts = await self._accounts.get(instance_id, request.user_uids, request.user_ids)
+        self._fill_last_seen(instance_id, accounts)
+        return BatchGetAccountsResponse(accounts=accounts)
 
     async def UpdateProfile(self, request: UpdateProfileRequest, context: Context) -> UpdateProfileResponse:
         caller = current_caller()
         user_id = caller.actor()
         key = request_key(caller, request, leave_out=("old_password", "new_password"))
-        first = await self._accounts.updated(key)  # also of a change of the password, which is not the old one now
-        if first is not None:
-            return first
-        change = await self._change(caller.instance_id, user_id, request)
-        return await self._directory.ending(
-            self._accounts.update(caller.instance_id, user_id, change, caller.session_id, key)
-        )
+        response = await self._accounts.updated(key)  # also of a change of the password, which is not the old one now
+        if response is None:
+            change = await self._change(caller.instance_id, user_id, request)
+            response = await self._directory.ending(
+                self._accounts.update(caller.instance_id, user_id, change, caller.session_id, key)
+            )
+        self._fill_last_seen(caller.instance_id, [response.account])
+        return response
 
     async def GetPublicKeys(self, request: GetPublicKeysRequest, context: Context) -> GetPublicKeysResponse:
         return GetPublicKeysResponse(jwks=self._keys.key_set())
+
+    def _fill_last_seen(self, instance_id: str, accounts: Iterable[Account]) -> None:
+        """Puts in what is not stored."""
+        presence = self._presence.of(instance_id)
+        for account in accounts:
+            seen = presence.last_seen(account.user_id)
+            if seen is not None:
+                fill(account.last_seen, seen)
 
     async def _instance(self) -> str:
         """The instance whose users have accounts. Raises ACCOUNTS_DISABLED if there is none."""

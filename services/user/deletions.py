@@ -69,24 +69,34 @@ async def _answer(call: Awaitable[object]) -> None:
         raise reraise(error) from error
 
 
-async def _nothing() -> None:
+async def _wiped(_instance_id: str) -> None:
+    pass
+
+
+def _deleted(_instance_id: str, _user_id: str) -> None:
     pass
 
 
 class Deletions:
-    """Finishes deletions, at once or later. `wiped` is called when users of an instance are gone all at once."""
+    """Finishes deletions, at once or later.
+
+    `wiped` is called with an instance whose users are gone all at once, `deleted` with instance and user before what
+    the other services keep of the user is purged, perhaps more than once; nobody has the user's id again by then.
+    """
 
     def __init__(
         self,
         store: DeletionStore,
         purges: Purges,
         backoff: Backoff,
-        wiped: Callable[[], Awaitable[None]] = _nothing,
+        wiped: Callable[[str], Awaitable[None]] = _wiped,
+        deleted: Callable[[str, str], None] = _deleted,
     ) -> None:
         self._store = store
         self._purges = purges
         self._backoff = backoff
         self._wiped = wiped
+        self._deleted = deleted
         self._left = asyncio.Event()
         # A lock lives as long as somebody holds or awaits it.
         self._locks: WeakValueDictionary[Deletion, asyncio.Lock] = WeakValueDictionary()
@@ -102,6 +112,7 @@ class Deletions:
             async with lock:
                 if await self._store.is_pending(deletion):
                     if deletion.kind is DeletionKind.USER:
+                        self._deleted(deletion.instance_id, deletion.id)
                         await self._purges.user(deletion.instance_id, deletion.id)
                     else:
                         await self.clear(deletion.instance_id)
@@ -117,6 +128,10 @@ class Deletions:
         except RoomlineError as error:
             log.warning("deletion_left", kind=deletion.kind, instance=deletion.instance_id, reason=error.message)
 
+    def more(self) -> None:
+        """Says that something was deleted whose end nobody waits for."""
+        self._left.set()
+
     async def finish_before_reuse(self, deletion: Deletion) -> None:
         """Finishes a deletion if it is pending, so that its id is free. Raises DELETION_PENDING if that fails."""
         try:
@@ -130,7 +145,7 @@ class Deletions:
         try:
             await self._store.wipe(instance_id)
         finally:
-            await self._wiped()
+            await self._wiped(instance_id)
         await self._purges.instance(instance_id)
         await self._store.drop_user_deletions(instance_id)
         # A purge still on its way would hit users that are created next.

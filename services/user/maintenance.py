@@ -7,6 +7,7 @@ import structlog
 
 from services.common import idempotency
 from services.common.ids import Clock
+from services.common.jobs import JobStore
 from services.common.sqlite import Database
 from services.user.account_keys import AccountKeys
 from services.user.account_store import SessionStore
@@ -20,10 +21,17 @@ class Maintenance:
     """Work in the background; every step may be cut off and is taken up again the next time."""
 
     def __init__(
-        self, database: Database, sessions: SessionStore, keys: AccountKeys, clock: Clock, idempotency_hours: int
+        self,
+        database: Database,
+        sessions: SessionStore,
+        jobs: JobStore,
+        keys: AccountKeys,
+        clock: Clock,
+        idempotency_hours: int,
     ) -> None:
         self._database = database
         self._sessions = sessions
+        self._jobs = jobs
         self._keys = keys
         self._clock = clock
         self._idempotency_hours = idempotency_hours
@@ -33,6 +41,7 @@ class Maintenance:
         while True:
             await self._try("forget", idempotency.forget(self._database, self._clock, self._idempotency_hours))
             await self._try("sweep", self._sessions.sweep())
+            await self._try("jobs", self._jobs.forget())
             await self._try("keys", self._keys.prepare())
             await asyncio.sleep(INTERVAL_SECONDS)
 

@@ -1,5 +1,6 @@
 """The user service, wired."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from roomline.v1.access_service_pb2_grpc import AccessServiceStub
 from roomline.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_server
 from roomline.v1.instance_service_pb2_grpc import add_InstanceServiceServicer_to_server
 from roomline.v1.media_service_pb2_grpc import MediaServiceStub
+from roomline.v1.presence_service_pb2_grpc import add_PresenceServiceServicer_to_server
 from roomline.v1.room_service_pb2_grpc import RoomServiceStub
 from roomline.v1.user_service_pb2_grpc import add_UserServiceServicer_to_server
 
@@ -23,6 +25,7 @@ from services.common.service import Service, background, stored
 from services.common.service_folder import ServiceFolder
 from services.common.settings import Settings
 from services.common.sqlite import Database
+from services.common.sqlite_jobs import SqliteJobs
 from services.common.tokens import API_KEY_ISSUER, OPERATOR_ISSUER, SERVICE_ISSUER, ServiceTokens, TokenVerifier
 from services.user.account_keys import AccountKeys, new_rsa_key
 from services.user.account_servicer import AccountRules, AccountServicer
@@ -31,11 +34,13 @@ from services.user.directory import Directory
 from services.user.instance_servicer import InstanceServicer
 from services.user.maintenance import Maintenance
 from services.user.passwords import Passwords, default_hasher
+from services.user.presence import Later, PresenceBoard
+from services.user.presence_servicer import PresenceServicer
 from services.user.session_ends import SessionEnds
 from services.user.sessions import Sessions
 from services.user.sqlite_account_keys import SqliteAccountKeys
 from services.user.sqlite_accounts import SqliteAccounts
-from services.user.sqlite_deletions import SqliteDeletions
+from services.user.sqlite_deletions import JOB_IS_LEFT, SqliteDeletions
 from services.user.sqlite_instances import SqliteInstances
 from services.user.sqlite_sessions import SqliteSessions
 from services.user.sqlite_users import SqliteUsers
@@ -52,8 +57,9 @@ def build_server(
     backoff: Backoff | None = None,
     hasher: PasswordHasher | None = None,
     new_key: Callable[[], RSAKey] = new_rsa_key,
+    later: Later | None = None,
 ) -> Service:
-    """Wires a user service, to be called inside a running loop. `new_id` makes UUIDv7.
+    """Wires a user service, to be called inside a running loop. `new_id` makes UUIDv7; `later` is the loop's.
 
     Raises ValueError if a secret is empty, or accounts have the token issuer of others.
     """
@@ -79,7 +85,13 @@ def build_server(
     media = connect(settings.media_address, settings, "media")
     tokens = ServiceTokens(SERVICE_ISSUER, service_secret, "user", seconds)
     purges = Purges(RoomServiceStub(message), MediaServiceStub(media), tokens)
-    deletions = Deletions(SqliteDeletions(database), purges, backoff or Backoff(), wiped=directory.end_sessions)
+    presence = PresenceBoard(settings.presence_grace_seconds, clock, later or asyncio.get_running_loop().call_later)
+
+    async def wiped(instance_id: str) -> None:
+        presence.reset(instance_id)
+        await directory.end_sessions()
+
+    deletions = Deletions(SqliteDeletions(database), purges, backoff or Backoff(), wiped, presence.forget)
 
     rules = AccountRules(settings.chat_api_instance, settings.registration_open, settings.login_strict)
     keys = AccountKeys(
@@ -103,16 +115,17 @@ def build_server(
     )
     accounts = SqliteAccounts(database, clock, new_id)
     passwords = Passwords(hasher or default_hasher())
-    maintenance = Maintenance(database, session_store, keys, clock, settings.idempotency_hours)
+    jobs = SqliteJobs(database, clock, JOB_IS_LEFT)
+    maintenance = Maintenance(database, session_store, jobs, keys, clock, settings.idempotency_hours)
 
     verifier = TokenVerifier(directory, service_secret, operator_secret, seconds)
     authorizer = RemoteAuthorizer(AccessServiceStub(message), tokens)
     server = ServiceServer(settings, Interceptors(verifier, authorizer, new_id))
+    users = SqliteUsers(database, clock, new_id)
+    server.add(UserServicer(users, jobs, deletions, directory), add_UserServiceServicer_to_server)
+    server.add(PresenceServicer(presence, users), add_PresenceServiceServicer_to_server)
     server.add(
-        UserServicer(SqliteUsers(database, clock, new_id), deletions, directory), add_UserServiceServicer_to_server
-    )
-    server.add(
-        AccountServicer(rules, accounts, sessions, keys, directory, passwords, Throttle(seconds)),
+        AccountServicer(rules, accounts, sessions, keys, directory, passwords, Throttle(seconds), presence),
         add_AccountServiceServicer_to_server,
     )
     server.add(
@@ -137,7 +150,12 @@ def build_server(
         background(deletions.run),
         background(maintenance.run),
     ]
-    return Service(server, resources, before_stop=directory.end_watches)
+
+    def end_streams() -> None:
+        directory.end_watches()
+        presence.end()
+
+    return Service(server, resources, before_stop=end_streams)
 
 
 @asynccontextmanager

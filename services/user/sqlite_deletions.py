@@ -14,15 +14,32 @@ WIPE_ROWS = 5000
 _WIPE_USERS = (
     "DELETE FROM users WHERE (instance_id, id) IN (SELECT instance_id, id FROM users WHERE instance_id = ? LIMIT ?)"
 )
+_WIPE_JOBS = (
+    "DELETE FROM jobs WHERE (instance_id, id) IN (SELECT instance_id, id FROM jobs WHERE instance_id = ? LIMIT ?)"
+)
 _WIPE_REQUESTS = (
     "DELETE FROM requests WHERE (instance_id, actor, request_id) IN"
     " (SELECT instance_id, actor, request_id FROM requests WHERE instance_id = ? LIMIT ?)"
 )
 
 
+JOB_IS_LEFT = "EXISTS (SELECT 1 FROM deletions d WHERE d.instance_id = j.instance_id AND d.job_id = j.id)"
+"""Of a job `j`, for `SqliteJobs`."""
+
+
 def add_deletion(connection: sqlite3.Connection, deletion: Deletion, now: int) -> None:
     """Says, inside the transaction that deletes something, that the rest of it has to go too."""
-    connection.execute("INSERT INTO deletions VALUES (?, ?, ?, ?)", (*deletion, now))
+    connection.execute(
+        "INSERT INTO deletions (instance_id, kind, id, created_at) VALUES (?, ?, ?, ?)", (*deletion, now)
+    )
+
+
+def add_job(connection: sqlite3.Connection, deletion: Deletion, job_id: str, now: int) -> None:
+    """Gives a deletion that was just added a job, which is done when the deletion is finished."""
+    connection.execute("INSERT INTO jobs VALUES (?, ?, ?)", (deletion.instance_id, job_id, now))
+    connection.execute(
+        "UPDATE deletions SET job_id = ? WHERE instance_id = ? AND kind = ? AND id = ?", (job_id, *deletion)
+    )
 
 
 def drop_user_deletions(connection: sqlite3.Connection, instance_id: str) -> None:
@@ -72,7 +89,7 @@ class SqliteDeletions:
 
     async def wipe(self, instance_id: str) -> None:
         """See `DeletionStore`."""
-        for statement in (_WIPE_USERS, _WIPE_REQUESTS):
+        for statement in (_WIPE_USERS, _WIPE_JOBS, _WIPE_REQUESTS):
             while await self._database.write(
                 lambda connection: connection.execute(statement, (instance_id, WIPE_ROWS)).rowcount  # noqa: B023
             ):

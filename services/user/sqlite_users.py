@@ -12,17 +12,19 @@ from roomline.v1.user_service_pb2 import (
     CreateUserResponse,
     DeleteUserResponse,
     NewUser,
+    StartUserDeletionResponse,
     UpdateUserResponse,
 )
 
 from services.common.errors import RoomlineError
 from services.common.idempotency import RequestKey, remembered
 from services.common.ids import Clock
+from services.common.jobs import new_job
 from services.common.masks import merge
 from services.common.sqlite import Database
 from services.common.timestamps import to_proto
 from services.user.account_store import REGISTRATION_ACTOR
-from services.user.sqlite_deletions import add_deletion, refuse_pending
+from services.user.sqlite_deletions import add_deletion, add_job, refuse_pending
 from services.user.store import Age, Deletion, DeletionKind
 
 _COLUMNS = "id, uid, name, avatar_url, custom_data, created_at, updated_at"
@@ -110,21 +112,38 @@ class SqliteUsers:
         """See `UserStore`."""
 
         def work(connection: sqlite3.Connection) -> DeleteUserResponse:
-            account = connection.execute(_SELECT_EMAIL, (instance_id, user_id)).fetchone()
-            found = connection.execute("DELETE FROM users WHERE instance_id = ? AND id = ?", (instance_id, user_id))
-            if not found.rowcount:
-                raise RoomlineError(ErrorReason.ERROR_REASON_USER_NOT_FOUND)
-            actors = [user_id, *([REGISTRATION_ACTOR + account[0]] if account else [])]
-            connection.executemany(
-                "DELETE FROM requests WHERE instance_id = ? AND actor = ?", [(instance_id, actor) for actor in actors]
-            )
-            add_deletion(connection, Deletion(instance_id, DeletionKind.USER, user_id), self._clock())
+            _delete(connection, Deletion(instance_id, DeletionKind.USER, user_id), self._clock())
             return DeleteUserResponse()
 
         return await self._database.write(remembered(key, DeleteUserResponse, self._clock, work))
 
+    async def start_deletion(self, instance_id: str, user_id: str, key: RequestKey | None) -> StartUserDeletionResponse:
+        """See `UserStore`."""
+
+        def work(connection: sqlite3.Connection) -> StartUserDeletionResponse:
+            deletion, now, job_id = Deletion(instance_id, DeletionKind.USER, user_id), self._clock(), self._new_id()
+            _delete(connection, deletion, now)
+            add_job(connection, deletion, job_id, now)
+            return StartUserDeletionResponse(job=new_job(job_id))
+
+        return await self._database.write(remembered(key, StartUserDeletionResponse, self._clock, work))
+
     def _create(self, connection: sqlite3.Connection, instance_id: str, users: Sequence[NewUser]) -> list[User]:
         return insert_users(connection, instance_id, [(user, self._new_id()) for user in users], self._clock())
+
+
+def _delete(connection: sqlite3.Connection, deletion: Deletion, now: int) -> None:
+    """Removes a user and leaves the deletion. Raises USER_NOT_FOUND."""
+    instance_id, _, user_id = deletion
+    account = connection.execute(_SELECT_EMAIL, (instance_id, user_id)).fetchone()
+    found = connection.execute("DELETE FROM users WHERE instance_id = ? AND id = ?", (instance_id, user_id))
+    if not found.rowcount:
+        raise RoomlineError(ErrorReason.ERROR_REASON_USER_NOT_FOUND)
+    actors = [user_id, *([REGISTRATION_ACTOR + account[0]] if account else [])]
+    connection.executemany(
+        "DELETE FROM requests WHERE instance_id = ? AND actor = ?", [(instance_id, actor) for actor in actors]
+    )
+    add_deletion(connection, deletion, now)
 
 
 def insert_users(

@@ -24,6 +24,7 @@ from roomline.v1.user_service_pb2 import (
     CreateUserResponse,
     DeleteUserResponse,
     NewUser,
+    StartUserDeletionResponse,
     UpdateUserResponse,
 )
 
@@ -90,6 +91,9 @@ class UserStore(Protocol):
         Raises USER_NOT_FOUND.
         """
 
+    async def start_deletion(self, instance_id: str, user_id: str, key: RequestKey | None) -> StartUserDeletionResponse:
+        """The same, with a job that lasts as long as the `Deletion`."""
+
 
 class InstanceStore(Protocol):
     """Instances and their keys."""
@@ -154,7 +158,7 @@ class DeletionStore(Protocol):
         """Forgets it: from now on its id may be used again."""
 
     async def wipe(self, instance_id: str) -> None:
-        """Removes users, with accounts and sessions, and remembered requests of an instance, piece by piece."""
+        """Removes users, with accounts and sessions, jobs and remembered requests of an instance, piece by piece."""
 
     async def drop_user_deletions(self, instance_id: str) -> None:
         """Forgets the pending deletions of an instance's users, because all of the instance is gone elsewhere too."""

@@ -14,11 +14,15 @@ from roomline.v1.user_service_pb2 import (
     CreateUserResponse,
     DeleteUserRequest,
     DeleteUserResponse,
+    GetUserDeletionRequest,
+    GetUserDeletionResponse,
     GetUserRequest,
     GetUserResponse,
     ListUsersRequest,
     ListUsersResponse,
     NewUser,
+    StartUserDeletionRequest,
+    StartUserDeletionResponse,
     UpdateUserRequest,
     UpdateUserResponse,
 )
@@ -27,6 +31,7 @@ from services.common.call import current_caller
 from services.common.errors import RoomlineError
 from services.common.idempotency import request_key
 from services.common.interceptors import Context
+from services.common.jobs import JobStore
 from services.common.limits import check_batch, check_custom_data
 from services.common.masks import masked_paths
 from services.common.pagination import decode_page_token, encode_page_token, page_size
@@ -43,8 +48,9 @@ UPDATABLE = frozenset({"name", "avatar_url", "custom_data"})
 class UserServicer(user_service_pb2_grpc.UserServiceServicer):
     """Serves `UserService`."""
 
-    def __init__(self, users: UserStore, deletions: Deletions, directory: Directory) -> None:
+    def __init__(self, users: UserStore, jobs: JobStore, deletions: Deletions, directory: Directory) -> None:
         self._users = users
+        self._jobs = jobs
         self._deletions = deletions
         self._directory = directory
 
@@ -107,6 +113,16 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
         response = await self._directory.ending(deletion)
         await self._deletions.finish_soon(Deletion(caller.instance_id, DeletionKind.USER, request.id))
         return response
+
+    async def StartUserDeletion(self, request: StartUserDeletionRequest, context: Context) -> StartUserDeletionResponse:
+        caller = current_caller()
+        deletion = self._users.start_deletion(caller.instance_id, request.id, request_key(caller, request))
+        response = await self._directory.ending(deletion)
+        self._deletions.more()
+        return response
+
+    async def GetUserDeletion(self, request: GetUserDeletionRequest, context: Context) -> GetUserDeletionResponse:
+        return GetUserDeletionResponse(job=await self._jobs.get(current_caller().instance_id, request.job_id))
 
     async def _free_ids(self, error: RoomlineError, instance_id: str, users: Sequence[NewUser]) -> None:
         """Finishes the deletions that an attempt to create users met. Raises any other error again."""

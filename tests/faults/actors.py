@@ -68,7 +68,7 @@ class Actor:
         await self.cluster.users.DeleteUser(request, metadata=self.metadata)
 
     async def assign_role(self, user_id: str, role: str, room: str = "") -> None:
-        request = AssignRoleRequest(user_id=user_id, role_name=role, room_id=room)
+        request = AssignRoleRequest(user_id=user_id, role_name=role, room_id=room or None)
         await self.cluster.access.AssignRole(request, metadata=self.metadata)
 
     # Rooms

@@ -45,7 +45,7 @@ async def chatkit(cluster: Cluster) -> AsyncIterator[Chatkit]:
     """A gateway in front of the cluster."""
     settings = cluster.settings.model_copy(update={"port": 0})
     channels = {"user": cluster.user_channel, "message": cluster.message_channel, "media": cluster.media_channel}
-    gateway = Gateway(settings, build_app(settings, **channels, health=Health(channels)))
+    gateway = Gateway(settings, build_app(settings, **channels, health=Health(channels), live=None))
     await gateway.start()
     yield Chatkit(cluster, gateway.port)
     await gateway.stop()

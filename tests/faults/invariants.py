@@ -11,6 +11,7 @@ from typing import Any
 from roomline.v1.event_pb2 import Event
 from roomline.v1.room_pb2 import RoomKind
 
+from services.message.roles import BUILT_IN
 from services.message.sqlite_member_sets import digest
 from tests.faults.replay import Replay
 
@@ -73,6 +74,12 @@ def _check_references(connection: sqlite3.Connection) -> None:
         assert rows(connection, query) == [], f"{table} without a room"
     roles = "SELECT * FROM role_assignments WHERE room_id != '' AND (instance_id, room_id) NOT IN"
     assert rows(connection, f"{roles} (SELECT instance_id, id FROM rooms)") == [], "roles in no room"
+    built_in = ", ".join(f"'{name}'" for name in BUILT_IN)
+    unknown = (
+        "SELECT * FROM role_assignments a WHERE NOT EXISTS (SELECT 1 FROM roles r WHERE r.instance_id = a.instance_id"
+        f" AND r.name = a.role_name AND (r.scope = 1) = (a.room_id = '')) AND a.role_name NOT IN ({built_in})"
+    )
+    assert rows(connection, unknown) == [], "roles that nobody created"
     assert not {*rows(connection, known)} & {*rows(connection, remains)}, "a room is deleted and there"
 
 

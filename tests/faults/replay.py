@@ -64,7 +64,7 @@ class Replay:
                     room.members.discard(user_id)
                     room.cursors.pop(user_id, None)
                     room.hidden = {mark for mark in room.hidden if mark[0] != user_id}
-            case "room_updated" | "message_edited":
+            case "room_updated" | "message_edited" | "room_discarded":
                 pass
             case unknown:
                 raise AssertionError(f"what is {unknown}?")

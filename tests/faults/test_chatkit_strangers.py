@@ -59,8 +59,8 @@ class Recorder(Router):
         super().__init__()
         self.closed: list[tuple[str, str]] = []
 
-    def add(self, method: str, pattern: str, handler: Handler, *, credentials: bool = False) -> None:
-        super().add(method, pattern, handler, credentials=credentials)
+    def add(self, method: str, pattern: str, handler: Handler, *, credentials: bool = False, head: bool = True) -> None:
+        super().add(method, pattern, handler, credentials=credentials, head=head)
         if not any(part in pattern for part in LEFT_OUT):
             self.closed.append((method, pattern))
 

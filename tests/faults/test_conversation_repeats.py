@@ -31,7 +31,7 @@ WRITES: dict[str, tuple[Write, int]] = {
     "open again": (lambda bob, _, key, other: bob.open("eve" if other else "ann", request_id=key), 0),
     "archive": (lambda bob, place, key, other: bob.archive(place.group, archived=not other, request_id=key), 0),
     "discard": (lambda bob, place, key, other: bob.discard(place[other], request_id=key), 1),
-    "discard a direct room": (lambda bob, place, key, other: bob.discard(place[not other], request_id=key), 0),
+    "discard a direct room": (lambda bob, place, key, other: bob.discard(place[not other], request_id=key), 1),
     "hide": (lambda bob, place, key, other: bob.hide(place[2 + other], request_id=key), 1),
     "unsend": (lambda bob, place, key, other: bob.unsend(place[2 + other], request_id=key), 1),
     "edit": (lambda bob, place, key, other: bob.edit(place.first, f"{other}", request_id=key), 1),

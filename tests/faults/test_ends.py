@@ -21,14 +21,14 @@ from roomline.v1.room_service_pb2_grpc import RoomServiceStub
 
 from services.common.channels import connect
 from services.common.service import Service
-from services.message.users import Users
+from services.common.users import Users
 from tests.faults.actors import Actor, outcome, text
 from tests.faults.chance import CHANCE
 from tests.support.cluster import Cluster
 
 GRACE_SECONDS = 1.0
 """What the cluster's servers give to calls in flight."""
-SLACK_SECONDS = 0.7
+SLACK_SECONDS = 2.5
 
 Sending = grpc.aio.UnaryUnaryCall[SendMessageRequest, SendMessageResponse]
 
@@ -123,12 +123,12 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Keeps calls that ask the user service from ever going on; set once there is one."""
     reached = asyncio.Event()
 
-    async def never(_users: Users, _instance_id: str, _user_ids: list[str]) -> int:
+    async def never(_users: Users, _instance_id: str, _user_ids: list[str]) -> set[str]:
         reached.set()
         await asyncio.Event().wait()
-        return 0
+        return set()
 
-    monkeypatch.setattr(Users, "_count", never)
+    monkeypatch.setattr(Users, "existing", never)
     return reached
 
 

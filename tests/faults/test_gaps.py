@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from roomline.v1.instance_service_pb2 import ResetInstanceRequest
 
-from services.message.users import Users
+from services.common.users import Users
 from tests.faults.actors import Actor, outcome
 from tests.support.cluster import Cluster
 
@@ -47,15 +47,15 @@ class Gap:
 async def gap(server: Actor, monkeypatch: pytest.MonkeyPatch) -> Gap:
     await server.create_room("lobby")
     made = Gap()
-    count = Users._count
+    existing = Users.existing
 
-    async def held(self: Users, instance_id: str, user_ids: list[str]) -> int:
-        found = await count(self, instance_id, user_ids)
+    async def held(self: Users, instance_id: str, user_ids: list[str]) -> set[str]:
+        found = await existing(self, instance_id, user_ids)
         made.asked.set()
         await made.go_on.wait()
         return found
 
-    monkeypatch.setattr(Users, "_count", held)
+    monkeypatch.setattr(Users, "existing", held)
     return made
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf import symbol_database
+from google.protobuf.message import Message
 from roomline.v1 import options_pb2
 from roomline.v1.instance_pb2 import Instance, InstanceKey
 from roomline.v1.instance_service_pb2 import CreateInstanceRequest, IssueTestTokenRequest
@@ -21,7 +23,10 @@ from tests.faults.actors import Actor, outcome
 from tests.support.cluster import SECRET, Cluster, Metadata
 
 OTHER_SECRET = "a-secret-of-another-instance's-key"
-SERVED = ("UserService", "RoomService", "MessageService", "CursorService", "AccessService")
+SERVED = (
+    *("UserService", "PresenceService", "RoomService", "MessageService", "CursorService", "AccessService"),
+    "EventService",
+)
 OF_TENANTS = [
     method
     for method in METHODS.values()
@@ -70,13 +75,21 @@ async def test_tokens_that_do_not_fit_are_all_the_same(cluster: Cluster, server:
     assert await outcome(Actor(cluster, (*cluster.as_server(), (INSTANCE_KEY, "one"))).get_room("lobby")) == "OK"
 
 
+async def _first_answer(channel: Any, name: str, request: Message, metadata: Metadata) -> None:
+    """Ends a stream as soon as it has begun."""
+    call = channel.unary_stream(name, request_serializer=type(request).SerializeToString)(request, metadata=metadata)
+    await call.read()
+    call.cancel()
+
+
 async def test_every_method_minds_the_instance_of_the_path(cluster: Cluster, other: Actor) -> None:
     for method in OF_TENANTS:
-        in_user_service = method.containing_service.name == "UserService"
+        in_user_service = method.containing_service.name in {"UserService", "PresenceService"}
         channel: Any = cluster.user_channel if in_user_service else cluster.message_channel
         request = symbol_database.Default().GetSymbol(method.input_type.full_name)()
         name = f"/{method.containing_service.full_name}/{method.name}"
-        call = channel.unary_unary(name, request_serializer=type(request).SerializeToString)
+        unary = channel.unary_unary(name, request_serializer=type(request).SerializeToString)
+        call = partial(_first_answer, channel, name) if method.server_streaming else unary
         if await outcome(call(request, metadata=cluster.as_server("bob"))) != "METHOD_NOT_SERVED":
             refused = await outcome(call(request, metadata=(*other.metadata, (INSTANCE_KEY, "one"))))
             assert refused == "TOKEN_INVALID", name

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from google.protobuf import symbol_database
@@ -9,6 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct, Value
 from roomline.v1 import options_pb2
+from roomline.v1.event_service_pb2 import WatchRequest
 
 from services.common.contract import METHODS
 from tests.faults.actors import Actor, outcome
@@ -16,7 +20,10 @@ from tests.faults.chance import CHANCE
 from tests.support.cluster import Cluster, Metadata
 
 ROUNDS = 40
-SERVED = ("UserService", "InstanceService", "RoomService", "MessageService", "CursorService", "AccessService")
+SERVED = (
+    *("UserService", "InstanceService", "PresenceService"),
+    *("RoomService", "MessageService", "CursorService", "AccessService", "EventService"),
+)
 LEFT_OUT = {"ResetInstance", "DeleteInstance", "PurgeInstance", "RevokeKey", "RotateKey", "UpdateInstance"}
 """They would end the test rather than the server."""
 
@@ -105,6 +112,8 @@ def _value(field: FieldDescriptor) -> Any:
             odd = CHANCE.choice(DOUBLES)
         case FieldDescriptor.TYPE_UINT32:
             odd = CHANCE.choice([number for number in NUMBERS if 0 <= number < 2**32])
+        case FieldDescriptor.TYPE_UINT64:
+            odd = CHANCE.choice([number for number in NUMBERS if number >= 0])
         case FieldDescriptor.TYPE_INT32:
             odd = CHANCE.choice([number for number in NUMBERS if -(2**31) <= number < 2**31])
         case _:
@@ -128,7 +137,7 @@ async def test_nonsense(cluster: Cluster, server: Actor) -> None:
         await outcome(server.create_user("bob"))  # again, if the method before has deleted something
         await outcome(server.create_room("lobby", "ann"))
         await outcome(server.send("lobby", "hello"))
-        in_user_service = method.containing_service.name in {"UserService", "InstanceService"}
+        in_user_service = method.containing_service.name in {"UserService", "InstanceService", "PresenceService"}
         channel: Any = cluster.user_channel if in_user_service else cluster.message_channel
         request_class: type[Message] = symbol_database.Default().GetSymbol(method.input_type.full_name)
         call = channel.unary_unary(
@@ -139,3 +148,23 @@ async def test_nonsense(cluster: Cluster, server: Actor) -> None:
             for metadata in callers(cluster, method):
                 result = await outcome(call(request, metadata=metadata))
                 assert result not in {"INTERNAL", "UNSPECIFIED", "DEADLINE_EXCEEDED"}, (result, method.name, request)
+
+
+async def test_nonsense_on_streams(cluster: Cluster, server: Actor) -> None:
+    await outcome(server.create_user("bob"))
+    await outcome(server.create_room("lobby", "bob"))
+    stub: Any = cluster.events
+    for metadata in (cluster.as_server(), cluster.as_user("bob")):
+        for _ in range(ROUNDS):
+            call = stub.Watch(metadata=metadata)
+            result = await outcome(_ask(call, [request_of(WatchRequest) for _ in range(CHANCE.randrange(1, 4))]))
+            assert result in {"OK", "FIELD_INVALID", "FIELD_REQUIRED"}
+            call.cancel()
+
+
+async def _ask(call: Any, requests: Sequence[Message]) -> None:
+    """Sends requests on a stream, which answers each."""
+    for request in requests:
+        with suppress(asyncio.InvalidStateError):  # it has ended already, which reading tells
+            await call.write(request)
+        await call.read()

@@ -42,7 +42,8 @@ class Backend(grpc.GenericRpcHandler):
     """By the method's short name; an exception refuses the call, a function gets the request.
 
     A call that answers with a stream has several messages, or an async generator function. A call that takes a stream
-    is answered at its end, except by a coroutine function, which gets the stream, and by an exception.
+    is answered at its end, except by a coroutine function, which gets the stream, and by an exception. A call that does
+    both has an async generator function, which gets the stream.
     """
     calls: list[Call] = field(default_factory=list)
     """Those that handlers make."""
@@ -93,6 +94,17 @@ class Backend(grpc.GenericRpcHandler):
                     async for step in steps:
                         await context.write(step)
 
+        async def talk(requests: AsyncIterator[Message], context: Context) -> None:
+            received: list[Message] = []
+            self._note(name, received, context)
+            async with _refusals(context):
+                answer = await self._answer(name, _noted(requests, received), ())
+                async with aclosing(answer if inspect.isasyncgen(answer) else _each(answer)) as steps:
+                    async for step in steps:
+                        await context.write(step)
+
+        if method.server_streaming and method.client_streaming:
+            return grpc.stream_stream_rpc_method_handler(talk, **classes)
         if method.server_streaming:
             return grpc.unary_stream_rpc_method_handler(download, **classes)
         if method.client_streaming:

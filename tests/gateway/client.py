@@ -13,8 +13,12 @@ import orjson
 INSTANCE = "the-instance"
 PREFIX = f"/services/chatkit/v6/{INSTANCE}"
 TEXT_PREFIX = f"/services/chatkit/v2/{INSTANCE}"
+V7_PREFIX = f"/services/chatkit/v7/{INSTANCE}"
 CURSORS_PREFIX = f"/services/chatkit_cursors/v2/{INSTANCE}"
-ROOTS = (b"/services", b"//services", b"/healthz", b"/nowhere", b"/attachments", b"/api", b"//api", b"/.well-known")
+ROOTS = (
+    *(b"/services", b"//services", b"/healthz", b"/nowhere", b"/attachments", b"/api", b"//api", b"/.well-known"),
+    *(b"/openapi.json", b"/docs"),
+)
 PROVIDER_PREFIX = f"/services/chatkit_token_provider/v1/{INSTANCE}"
 
 

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from gateway.health import Health
-from gateway.http_protocol import Patience
+from gateway.patience import Patience
 from gateway.server import Gateway, build_app
 from services.common.settings import Settings
 from tests.gateway.backend import Backend, running_backend

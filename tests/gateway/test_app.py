@@ -44,11 +44,6 @@ async def test_a_lifespan_is_accepted(app: App) -> None:
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-async def test_a_websocket_is_closed(app: App) -> None:
-    (sent,) = await exchange(app, {"type": "websocket"}, [{"type": "websocket.connect"}])
-    assert sent["type"] == "websocket.close"
-
-
 async def test_every_mistake_becomes_an_answer(app: App) -> None:
     scope = {
         "type": "http",

@@ -16,6 +16,7 @@ from roomline.v1.cursor_service_pb2 import (
     ListUserCursorsRequest,
     SetCursorRequest,
 )
+from roomline.v1.event_service_pb2 import ReportTypingRequest
 from roomline.v1.instance_service_pb2 import ResetInstanceRequest
 from roomline.v1.message_pb2 import Message, Part
 from roomline.v1.message_service_pb2 import (
@@ -66,7 +67,7 @@ from roomline.v1.user_service_pb2 import (
 )
 
 from tests.gateway.backend import Backend
-from tests.gateway.client import CURSORS_PREFIX, TEXT_PREFIX, Client
+from tests.gateway.client import CURSORS_PREFIX, TEXT_PREFIX, V7_PREFIX, Client
 
 USER = User(id="a", name="b")
 ROOM = Room(id="r", name="b", created_by_id="a", member_user_ids=["a"])
@@ -111,6 +112,10 @@ CALLS: list[tuple[str, str, Any, ProtoMessage, ProtoMessage | None, int]] = [
     ),
     ("GET", "/users/a/rooms?joinable=false", None, ListUserRoomsRequest(user_id="a"), None, 200),
     ("GET", "/users/a/rooms?joinable=1", None, ListJoinableRoomsRequest(user_id="a"), None, 200),
+    ("GET", f"{V7_PREFIX}/users/a/joinable_rooms?joinable=0", None, ListJoinableRoomsRequest(user_id="a"), None, 200),
+    ("PUT", f"{V7_PREFIX}/rooms/r", None, UpdateRoomRequest(room=Room(id="r"), update_mask=FieldMask()), None, 204),
+    ("DELETE", f"{V7_PREFIX}/rooms/r", None, DeleteRoomRequest(room_id="r"), None, 204),
+    ("POST", f"{V7_PREFIX}/users/a/rooms/r/leave", {}, LeaveRoomRequest(room_id="r", user_id="a"), None, 204),
     (
         *("POST", "/users/a/rooms/r/join", None),
         *(JoinRoomRequest(room_id="r", user_id="a"), JoinRoomResponse(room=ROOM), 201),
@@ -152,6 +157,8 @@ CALLS: list[tuple[str, str, Any, ProtoMessage, ProtoMessage | None, int]] = [
     ),
     ("DELETE", "/rooms/r/messages/5", None, DeleteMessageRequest(room_id="r", id=5), None, 204),
     ("DELETE", f"{TEXT_PREFIX}/messages/5", None, DeleteMessageRequest(id=5), None, 204),
+    ("POST", "/rooms/a%2Fb/typing_indicators", None, ReportTypingRequest(room_id="a/b"), None, 204),
+    ("POST", f"{TEXT_PREFIX}/rooms/r/typing_indicators", {}, ReportTypingRequest(room_id="r"), None, 204),
     (
         *("PUT", CURSOR_PATH, {"position": 0}),
         *(SetCursorRequest(user_id="a", room_id="r"), None, 201),

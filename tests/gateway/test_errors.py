@@ -15,7 +15,11 @@ from services.common.rules import invalid, required
 from tests.gateway.client import Reply
 
 REASONS = [number for number in ErrorReason.values() if number]
-EDGE_METADATA = {EdgeReason.METHOD_NOT_ALLOWED: {"allow"}}
+EDGE_METADATA = {
+    EdgeReason.METHOD_NOT_ALLOWED: {"allow"},
+    EdgeReason.TOO_MANY_ON_SOCKET: {"limit"},
+    EdgeReason.HEARTBEAT_INVALID: {"header", "least", "most"},
+}
 CODE = re.compile(r"[a-z_{}]+(/[a-z_{}]+)*")
 
 

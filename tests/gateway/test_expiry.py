@@ -37,7 +37,7 @@ async def bob(cluster: Cluster) -> AsyncIterator[Client]:
     """Bob's own connection to the gateway. His token ends like everybody's: see `renewed`."""
     settings = cluster.settings.model_copy(update={"port": 0})
     channels = {"user": cluster.user_channel, "message": cluster.message_channel, "media": cluster.media_channel}
-    gateway = Gateway(settings, build_app(settings, **channels, health=Health(channels)))
+    gateway = Gateway(settings, build_app(settings, **channels, health=Health(channels), live=None))
     await gateway.start()
     bob = renewed(Client(gateway.port), cluster)
     await bob.post(f"{CHATKIT}/rooms", {"id": "den", "name": "den"})

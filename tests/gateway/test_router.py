@@ -67,6 +67,16 @@ def test_ids_that_nobody_can_have_are_refused(router: Router, path: bytes) -> No
     assert refused.value.reason is EdgeReason.PATH_INVALID
 
 
+def test_it_knows_all_its_patterns(router: Router) -> None:
+    assert set(router.patterns()) == {
+        ("GET", "/rooms"),
+        ("HEAD", "/rooms"),
+        ("GET", "/rooms/{room_id}"),
+        ("HEAD", "/rooms/{room_id}"),
+        ("PUT", "/rooms/{room_id}/users/add"),
+    }
+
+
 def test_dots_are_ids_like_others(router: Router) -> None:
     match = router.find(b"/rooms/..")
     assert match is not None

@@ -8,7 +8,7 @@ from roomline.v1.room_service_pb2 import GetRoomRequest, GetRoomResponse
 from roomline.v1.user_pb2 import User
 from roomline.v1.user_service_pb2 import ListUsersResponse
 
-from gateway.http_protocol import Patience
+from gateway.patience import Patience
 from gateway.server import Gateway
 from services.common.settings import Settings
 from tests.gateway.backend import Backend
@@ -41,14 +41,17 @@ async def connection(gateway: Gateway) -> AsyncIterator[Connection]:
     await opened.close()
 
 
-async def drip(connection: Connection, data: bytes, pause: float = 0.02) -> bool:
-    """Sends a byte every so many seconds; True if the server ends the connection meanwhile."""
+async def drip(connection: Connection, data: bytes, pause: float = 0.02, *, until_eof: bool = True) -> bool:
+    """Sends a byte every so many seconds; True if the server ends the connection meanwhile.
+
+    Otherwise than by having sent its last, if not `until_eof`.
+    """
     try:
         for byte in data:
             connection.write(bytes([byte]))
             await connection.writer.drain()
             await asyncio.sleep(pause)
-            if connection.reader.at_eof():
+            if until_eof and connection.reader.at_eof():
                 return True
     except ConnectionError:
         return True
@@ -110,11 +113,7 @@ async def test_a_client_that_goes_on_after_its_last_answer_is_cut_off(connection
     connection.write(LINE)
     assert (await connection.reply()).error == (408, "request_timeout")
     assert await connection.reader.read() == b""
-    with pytest.raises(ConnectionError):
-        for _ in range(2000):
-            connection.write(b"x")
-            await connection.writer.drain()
-            await asyncio.sleep(0.01)
+    assert await drip(connection, b"x" * 2000, until_eof=False)
 
 
 @pytest.mark.parametrize("patience", [QUICK._replace(idle=0.5)])
@@ -197,7 +196,7 @@ async def test_there_is_a_limit_on_connections(settings: Settings, backend: Back
         one_too_many = await Connection.open(gateway.port)
         reply = await one_too_many.reply()
         assert reply.error == (503, "service_unavailable")
-        assert reply.headers["retry-after"] == "1"
+        assert 1 <= int(reply.headers["retry-after"]) <= 5  # not all are to come back at once
         assert await one_too_many.reader.read() == b""
         for connection in kept:
             connection.write(GET)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sdks.installs import InstallError, install_node_sdk, install_python_sdk
+from tests.sdks.installs import InstallError, find_chromium, install_browser_sdk, install_node_sdk, install_python_sdk
 from tests.support.server import Running
 
 
@@ -23,6 +23,18 @@ def server(dev_server: Running) -> Running:
 def node_sdk() -> Path:
     """Return the `node_modules` folder with the Node SDK."""
     return _installed("the Node SDK", install_node_sdk)
+
+
+@pytest.fixture(scope="session")
+def browser_sdk() -> Path:
+    """Return the `node_modules` folder with the browser SDK."""
+    return _installed("the browser SDK", install_browser_sdk)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """Return the browser's executable."""
+    return _installed("the browser SDK", find_chromium)
 
 
 @pytest.fixture(scope="session")

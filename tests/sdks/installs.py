@@ -25,15 +25,20 @@ class InstallError(Exception):
 
 def install_node_sdk() -> Path:
     """Return the `node_modules` folder that holds the Node SDK."""
-    _check_node()
-    sources = [HERE / "node" / name for name in ("package.json", "package-lock.json")]
+    return _node_modules("node-sdk", HERE / "node")
 
-    def npm_ci(folder: Path) -> None:
-        for source in sources:
-            shutil.copy(source, folder)
-        _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", cwd=folder)
 
-    return _once("node-sdk", sources[1].read_bytes(), npm_ci) / "node_modules"
+def install_browser_sdk() -> Path:
+    """Return the `node_modules` folder that holds the browser SDK and what drives a browser."""
+    return _node_modules("browser-sdk", HERE / "browser")
+
+
+def find_chromium() -> Path:
+    """Return the Chromium of the system: Debian's package, which no registry of ours has."""
+    found = shutil.which("chromium")
+    if found is None:
+        raise InstallError("`chromium` is not installed")
+    return Path(found)
 
 
 def install_python_sdk() -> Path:
@@ -48,6 +53,18 @@ def install_python_sdk() -> Path:
     # An environment serves only the interpreter that made it.
     key = requirements.read_bytes() + f"{sys.base_prefix} {sys.version}".encode()
     return _once("python-sdk", key, venv) / "bin" / "python"
+
+
+def _node_modules(name: str, sources: Path) -> Path:
+    _check_node()
+    package, lock = sources / "package.json", sources / "package-lock.json"
+
+    def npm_ci(folder: Path) -> None:
+        for source in (package, lock):
+            shutil.copy(source, folder)
+        _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", cwd=folder)
+
+    return _once(name, lock.read_bytes(), npm_ci) / "node_modules"
 
 
 def _check_node() -> None:

@@ -1,6 +1,6 @@
 """Runs an SDK's script of cases and reads what it reports.
 
-Both scripts write one JSON object a line: `{"case": name, "error": text or null}`.
+All scripts write one JSON object a line: `{"case": name, "error": text or null}`.
 """
 
 import json
@@ -27,7 +27,9 @@ class Outcomes:
     """What the script printed; it explains a case that was never reported."""
 
     @classmethod
-    def of(cls, command: Sequence[str], report: Path, *, cwd: Path, env: Mapping[str, str]) -> Self:
+    def of(
+        cls, command: Sequence[str], report: Path, *, cwd: Path, env: Mapping[str, str], seconds: float = RUN_SECONDS
+    ) -> Self:
         """Run the command, which writes the report, and read that, also after a crash or a time-out.
 
         `env` comes on top of this process's environment, from which all proxy settings are taken out.
@@ -43,12 +45,12 @@ class Outcomes:
                     stdin=subprocess.DEVNULL,
                     stdout=stream,
                     stderr=stream,
-                    timeout=RUN_SECONDS,
+                    timeout=seconds,
                     check=False,
                 )
                 ending = f"exit code {done.returncode}"
             except subprocess.TimeoutExpired:
-                ending = f"stopped after {RUN_SECONDS:.0f} s"
+                ending = f"stopped after {seconds:.0f} s"
         lines = report.read_text().splitlines() if report.exists() else []
         errors = {reported["case"]: reported["error"] for reported in map(json.loads, lines)}
         return cls(errors, f"{log.read_text(errors='replace')}\n({ending})")

@@ -23,7 +23,7 @@ SERVED = [
     if method.containing_service.name
     in (
         *("UserService", "InstanceService", "RoomService", "MessageService", "CursorService", "AccessService"),
-        *("AccountService", "MediaService"),
+        *("AccountService", "MediaService", "PresenceService", "EventService"),
     )
 ]
 AUTHENTICATION = {
@@ -74,6 +74,7 @@ async def outcome(cluster: Cluster, method: MethodDescriptor, metadata: Metadata
         "UserService": cluster.user_channel,
         "AccountService": cluster.user_channel,
         "InstanceService": cluster.user_channel,
+        "PresenceService": cluster.user_channel,
         "MediaService": cluster.media_channel,
     }.get(name, cluster.message_channel)
     request = symbol_database.Default().GetSymbol(method.input_type.full_name)()

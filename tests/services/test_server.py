@@ -42,13 +42,13 @@ from roomline.v1.instance_service_pb2 import (
 from roomline.v1.media_service_pb2 import UploadAttachmentRequest, UploadAttachmentResponse
 from roomline.v1.message_service_pb2 import SendMessageRequest
 
-from services.common import channels, interceptors, server, telemetry
+from services.common import channels, running_call, server, telemetry
 from services.common.call import current_caller
 from services.common.channels import connect
 from services.common.contract import METHODS
 from services.common.errors import failure_of
 from services.common.interceptors import Context, Interceptors, ServedMethod
-from services.common.server import Handlers, ServiceServer
+from services.common.server import ServiceServer
 from services.common.settings import Settings
 from services.common.tokens import OPERATOR_ISSUER, SERVICE_ISSUER, ServiceTokens, TokenVerifier
 from tests.support.cluster import OPERATOR_SECRET, SERVICE_SECRET, Cluster, running_cluster
@@ -80,7 +80,7 @@ async def test_reflection_lists_the_services_and_describes_them(cluster: Cluster
     names = {service.name for service in answers[0].list_services_response.service}
     assert names >= {
         *("roomline.v1.RoomService", "roomline.v1.MessageService", "roomline.v1.CursorService"),
-        *("roomline.v1.AccessService", "roomline.v1.PipeService", "grpc.health.v1.Health"),
+        *("roomline.v1.AccessService", "roomline.v1.EventService", "roomline.v1.PipeService", "grpc.health.v1.Health"),
     }
     assert answers[1].file_descriptor_response.file_descriptor_proto
 
@@ -102,7 +102,7 @@ async def test_unknown_methods_are_unimplemented_with_a_reason(cluster: Cluster)
 
 
 async def test_methods_of_services_that_are_not_served_say_so(cluster: Cluster) -> None:
-    stub = presence_service_pb2_grpc.PresenceServiceStub(cluster.user_channel)
+    stub = presence_service_pb2_grpc.PresenceServiceStub(cluster.message_channel)  # it is served elsewhere
     with refuses("METHOD_NOT_SERVED", method="/roomline.v1.PresenceService/BatchGetPresence"):
         await stub.BatchGetPresence(presence_service_pb2.BatchGetPresenceRequest(), metadata=cluster.as_user("bob"))
     stream = stub.Track(iter([presence_service_pb2.TrackRequest()]), metadata=cluster.service.metadata("one"))
@@ -379,15 +379,6 @@ async def test_methods_that_a_servicer_leaves_out_are_not_served(station: Statio
         await call(b"", metadata=station.tokens.metadata())
 
 
-def test_a_method_with_a_stream_both_ways_cannot_be_served() -> None:
-    class Presence(presence_service_pb2_grpc.PresenceServiceServicer):
-        def Track(self, request_iterator: object, context: Context) -> Any:
-            raise NotImplementedError
-
-    with pytest.raises(TypeError, match="PresenceService/Track takes and gives a stream"):
-        presence_service_pb2_grpc.add_PresenceServiceServicer_to_server(Presence(), Handlers())  # type: ignore[abstract, arg-type]
-
-
 async def test_a_method_that_takes_a_stream(station: Station) -> None:
     first, chunk = UploadAttachmentRequest(id="a"), UploadAttachmentRequest(chunk=b"12345")
     async with station.channel(pipe=True) as channel:  # streams pass by the pipe
@@ -458,7 +449,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
         logger = structlog.wrap_logger(
             None, processors=processors, wrapper_class=structlog.make_filtering_bound_logger(level)
         )
-        monkeypatch.setattr(interceptors, "log", logger)
+        monkeypatch.setattr(running_call, "log", logger)
         return capture.entries
 
     return begin
@@ -502,7 +493,7 @@ async def test_what_a_handler_logs_names_its_call(station: Station, channel: grp
     logged = lines(logging.INFO)
 
     async def answer() -> GetCredentialsResponse:
-        interceptors.log.info("inside")
+        running_call.log.info("inside")
         return GetCredentialsResponse()
 
     station.probe.behavior = answer

@@ -34,13 +34,14 @@ from services.user.sqlite_sessions import SqliteSessions
 from tests.support.clock import ShiftedClock
 from tests.support.cluster import Cluster, Metadata, running_cluster
 from tests.support.refusals import refuses
+from tests.support.transports import PIPE_AND_PLAIN
 
 PASSWORD = "correct horse battery"
 SOON_SECONDS = 2.0
 """How long a token may live on after its session."""
 
 
-@pytest.fixture(params=[True, False], ids=["pipe", "plain"])
+@pytest.fixture(params=PIPE_AND_PLAIN)
 async def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
     async with running_cluster(tmp_path, pipe=request.param, clock=ShiftedClock(), chat_api_instance="one") as running:
         await register(running, "ann@example.org")

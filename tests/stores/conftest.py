@@ -16,22 +16,27 @@ from roomline.v1.room_service_pb2 import CreateRoomRequest, OpenRoomRequest, Ope
 
 from services.common.call import Caller, Level
 from services.common.ids import Uuid7
+from services.common.jobs import JobStore
 from services.common.sqlite import Database, migrate
+from services.common.sqlite_jobs import SqliteJobs
+from services.message.access_store import AccessStore, RoleStore
 from services.message.conversation_store import ConversationStore, NameStore, RemovalStore
+from services.message.event_store import EventStore
 from services.message.server import MIGRATIONS
 from services.message.sqlite_access import SqliteAccess
 from services.message.sqlite_attachments import SqliteAttachments
 from services.message.sqlite_conversations import SqliteConversations
 from services.message.sqlite_cursors import SqliteCursors
+from services.message.sqlite_events import SqliteEvents
 from services.message.sqlite_members import SqliteMembers
 from services.message.sqlite_messages import SqliteMessages
 from services.message.sqlite_names import SqliteNames
 from services.message.sqlite_purges import SqlitePurges
 from services.message.sqlite_releases import SqliteReleases
 from services.message.sqlite_removals import SqliteRemovals
-from services.message.sqlite_rooms import SqliteRooms
+from services.message.sqlite_roles import SqliteRoles
+from services.message.sqlite_rooms import JOB_IS_LEFT, SqliteRooms
 from services.message.store import (
-    AccessStore,
     AttachmentStore,
     CursorStore,
     MemberStore,
@@ -72,12 +77,15 @@ class Stores:
     messages: MessageStore
     cursors: CursorStore
     access: AccessStore
+    roles: RoleStore
+    jobs: JobStore
     purges: PurgeStore
     attachments: AttachmentStore
     releases: ReleaseStore
     conversations: ConversationStore
     removals: RemovalStore
     names: NameStore
+    log: EventStore
 
     async def room(self, *members: str, room_id: str = "", private: bool = False, caller: Caller = SERVER) -> Room:
         """A room with these members; the first is the creator."""
@@ -134,12 +142,15 @@ async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
         SqliteMessages(database, clock, new_id),
         SqliteCursors(database, clock),
         SqliteAccess(database, clock),
+        SqliteRoles(database, clock),
+        SqliteJobs(database, clock, JOB_IS_LEFT),
         SqlitePurges(database, clock),
         SqliteAttachments(database, clock),
         SqliteReleases(database),
         SqliteConversations(database, clock, new_id),
         SqliteRemovals(database, clock),
         SqliteNames(database),
+        SqliteEvents(database, clock),
     )
     await database.close()
 

@@ -17,6 +17,7 @@ from services.common.ids import Uuid7
 from services.common.sqlite import Database, migrate
 from services.media.server import MIGRATIONS
 from services.media.sqlite_attachments import SqliteAttachments
+from services.media.sqlite_avatars import SqliteAvatars
 from services.media.sqlite_cleanup import SqliteCleanup
 from services.media.sqlite_keys import SqliteKeys
 from services.media.sqlite_pictures import SqlitePictures
@@ -24,6 +25,7 @@ from services.media.sqlite_uploads import SqliteUploads
 from services.media.sqlite_uses import SqliteUses
 from services.media.store import (
     AttachmentStore,
+    AvatarStore,
     Claimed,
     CleanupStore,
     KeyStore,
@@ -54,6 +56,7 @@ class MediaStores:
     uses: UseStore
     uploads: UploadStore
     pictures: PictureStore
+    avatars: AvatarStore
     cleanup: CleanupStore
     keys: KeyStore
 
@@ -78,7 +81,7 @@ class MediaStores:
         key = self.new_id()
         await self.uploads.begin(stored, key)
         size = stored.attachment.size if size is None else size
-        return await self.uploads.finish(stored, key, size, detected_type)
+        return await self.uploads.finish(stored, key, size, key.encode(), detected_type)
 
     async def claim(
         self,
@@ -144,13 +147,14 @@ async def open_stores(folder: Path) -> MediaStores:
         SqliteUses(database, clock),
         SqliteUploads(database, clock),
         SqlitePictures(database, clock),
+        SqliteAvatars(database, clock),
         SqliteCleanup(database, clock),
         SqliteKeys(database),
     )
 
 
 def check_media(connection: sqlite3.Connection) -> None:
-    """Raises AssertionError unless uses, blobs, thumbnails and usage agree with the attachments."""
+    """Raises AssertionError unless uses, blobs, thumbnails and usage agree with the attachments and avatars."""
 
     def rows(query: str) -> list[tuple[object, ...]]:
         return connection.execute(query).fetchall()
@@ -160,12 +164,16 @@ def check_media(connection: sqlite3.Connection) -> None:
     assert rows(f"SELECT * FROM thumbnails x WHERE NOT EXISTS ({there})") == []
     used = "SELECT 1 FROM uses u WHERE u.instance_id = a.instance_id AND u.attachment_id = a.id"
     assert rows(f"SELECT * FROM attachments a WHERE (idle_since IS NULL) <> EXISTS ({used})") == []
-    pointed_to = "SELECT blob FROM attachments WHERE blob IS NOT NULL UNION ALL SELECT blob FROM thumbnails"
+    pointed_to = (
+        "SELECT blob FROM attachments WHERE blob IS NOT NULL UNION ALL SELECT blob FROM thumbnails"
+        " UNION ALL SELECT blob FROM avatars"
+    )
     in_use = "SELECT key FROM blobs WHERE state = 'in use'"
     assert sorted(rows(pointed_to)) == sorted(rows(in_use))
     counted: dict[tuple[object, object], list[int]] = {}
     for instance_id, user_id, size, files in rows(
         "SELECT instance_id, user_id, size, 1 FROM attachments"
+        " UNION ALL SELECT instance_id, user_id, size, 1 FROM avatars"
         " UNION ALL SELECT instance_id, user_id, counted, 0 FROM blobs WHERE counted > 0"
     ):
         for owner in {"", user_id}:

@@ -34,7 +34,7 @@ async def expiring(stores: Stores, seconds: float, *attached: str, room_id: str 
     request.expires_at.FromMicroseconds(stores.clock() + int(seconds * MICROSECONDS))
     if not attached:
         return await stores.messages.append(SERVER, "bob", request)
-    room = await stores.rooms.get(SERVER, room_id)
+    room = (await stores.rooms.get(SERVER, room_id)).room
     claim = Claim(f"018a0000-0000-7000-8000-{attached[0]:>012}", room.uid, stores.clock())
     return await stores.messages.append(SERVER, "bob", request, claim)
 
@@ -42,16 +42,16 @@ async def expiring(stores: Stores, seconds: float, *attached: str, room_id: str 
 async def listed(stores: Stores, caller: Caller, room_id: str = "x", *, with_unsent: bool = False) -> list[int]:
     """The ids of what the caller reads, from the oldest on; the same from the newest on."""
     request = ListMessagesRequest(room_id=room_id, with_unsent=with_unsent)
-    newest = [message.id for message in await stores.messages.page(caller, request, 100)]
+    newest = [message.id for message in (await stores.messages.page(caller, request, 100)).messages]
     request.order = MessageOrder.MESSAGE_ORDER_OLDEST_FIRST
-    oldest = [message.id for message in await stores.messages.page(caller, request, 100)]
+    oldest = [message.id for message in (await stores.messages.page(caller, request, 100)).messages]
     assert oldest == newest[::-1]
     return oldest
 
 
 async def overview(stores: Stores, user_id: str) -> tuple[int, int]:
     """Unread count and id of the last message, 0 for none, in the user's only room."""
-    (room,) = await stores.members.user_rooms("one", user_id, with_last_messages=True)
+    (room,) = (await stores.members.user_rooms("one", user_id, with_last_messages=True)).rooms
     if room.HasField("last_message"):
         assert room.room.last_message_at == room.last_message.created_at
     else:

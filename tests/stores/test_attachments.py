@@ -98,7 +98,7 @@ async def test_a_claim_for_a_taken_uid_or_another_room_is_outdated(stores: Store
     request = SendMessageRequest(room_id="x", parts=[file("b")])
     with pytest.raises(ClaimOutdatedError):
         await stores.messages.append(SERVER, "bob", request, Claim("another", other.uid, stores.clock()))
-    assert await stores.messages.page(SERVER, ListMessagesRequest(room_id="x"), 9) == []
+    assert (await stores.messages.page(SERVER, ListMessagesRequest(room_id="x"), 9)).messages == []
 
 
 async def test_a_repeated_send_is_stored_once_whatever_was_claimed(stores: Stores) -> None:
@@ -224,6 +224,30 @@ async def test_uses_by_live_messages(stores: Stores) -> None:
     assert await stores.attachments.live_uses("two", asked, "") == []
     stores.clock.advance(-1)
     assert await stores.attachments.live_uses("one", [use("expired", "a")], "") == [use("expired", "a")]
+
+
+async def test_uses_whose_release_is_to_come(stores: Stores) -> None:
+    await stores.room("bob", room_id="x")
+    gone = await stores.room("bob", room_id="y")
+    kept, deleted, edited, expired = [await send(stores, "a", "b", uid=f"uid-{n}") for n in range(4)]
+    await stores.messages.delete(SERVER, DeleteMessageRequest(id=deleted.id))
+    await stores.messages.edit(SERVER, edit_of(edited, file("b")))
+    await stores.rooms.delete(SERVER, DeleteRoomRequest(room_id="y"))
+    await stores.database.write(
+        lambda connection: connection.execute(
+            "UPDATE messages SET expires_at = ? WHERE uid = 'uid-3'", (stores.clock() + 1,)
+        )
+    )
+    asked = [use(uid, id_) for uid in (kept.uid, deleted.uid, edited.uid, expired.uid, "?") for id_ in ("a", "b", "c")]
+    rooms = [gone.uid, kept.room_uid, "?"]
+    pending = [use(deleted.uid, "a"), use(deleted.uid, "b"), use(edited.uid, "a")]
+    assert await stores.attachments.releasing("one", asked, rooms) == (pending, [gone.uid])
+    assert await stores.attachments.releasing("two", asked, rooms) == ([], [])
+    for owner in await stores.releases.owners(START, 9):
+        await stores.releases.finished(owner, await stores.releases.of(owner))
+    stores.clock.advance(1)  # expired, but not wiped yet
+    dying = [use(expired.uid, "a"), use(expired.uid, "b")]
+    assert await stores.attachments.releasing("one", asked, rooms) == (dying, [])
 
 
 async def test_uses_that_a_user_can_read(stores: Stores) -> None:

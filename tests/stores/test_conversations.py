@@ -35,7 +35,7 @@ async def test_the_number_of_members_makes_the_kind(
     assert (room.kind, room.private, room.name, room.id) == (kind, private, name, room.uid)
     assert (room.created_by_id, list(room.member_user_ids)) == ("bob", members)
     assert answer.room.joined_at.ToMicroseconds() == stores.clock()
-    assert await stores.rooms.get(user("bob"), room.id) == room
+    assert (await stores.rooms.get(user("bob"), room.id)).room == room
     (event,) = await stores.events()
     assert event.room_created.room == room
 

@@ -1,6 +1,7 @@
 """What the stores promise of messages that expire, and `RemovalStore` of their end."""
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from roomline.v1.attachment_pb2 import AttachmentUse
 from roomline.v1.message_service_pb2 import (
     DeleteMessageRequest,
@@ -60,7 +61,7 @@ async def test_expired_messages_are_wiped(stores: Stores) -> None:
     assert await stores.removals.expire(9) == 0
     stores.clock.advance(60)
     assert [await stores.removals.expire(2) for _ in range(3)] == [2, 1, 0]
-    room = await stores.rooms.get(SERVER, "x")
+    room = (await stores.rooms.get(SERVER, "x")).room
     assert room.last_message_at == later.created_at
     for number, message in enumerate(sent):
         assert await stores.releases.of(Owner("one", message.uid)) == [str(number)]
@@ -106,6 +107,37 @@ async def test_a_message_expires_within_a_year(stores: Stores, seconds: float) -
     with refuses("FIELD_INVALID", field="expires_at"):
         await stores.attachments.room_to_send_to(SERVER, "bob", request)
     await expiring(stores, 366 * DAY)
+
+
+async def test_a_message_may_expire_so_long_after_it_was_sent(stores: Stores) -> None:
+    await stores.room("bob", room_id="x")
+    request = SendMessageRequest(
+        room_id="x", parts=[text("once")], request_id="r", expires_in=Duration(seconds=90, nanos=500_000_000)
+    )
+    first = await stores.messages.append(user("bob"), "bob", request)
+    assert first.expires_at.ToMicroseconds() == first.created_at.ToMicroseconds() + 90_500_000
+    stores.clock.advance(60)
+    assert await stores.messages.append(user("bob"), "bob", request) == first
+    assert await listed(stores, user("bob")) == [first.id]
+    for other in (Duration(seconds=90), None):
+        with refuses("REQUEST_ID_REUSED"):
+            again = SendMessageRequest(room_id="x", parts=[text("once")], request_id="r", expires_in=other)
+            await stores.messages.append(user("bob"), "bob", again)
+    stores.clock.advance(30.5)
+    assert await listed(stores, user("bob")) == []
+
+
+@pytest.mark.parametrize("duration", [Duration(), Duration(seconds=-1), Duration(seconds=366 * DAY, nanos=1000)])
+async def test_a_time_to_live_is_at_most_a_year(stores: Stores, duration: Duration) -> None:
+    await stores.room("bob", room_id="x")
+    request = SendMessageRequest(room_id="x", parts=[file("f")], expires_in=duration)
+    with refuses("FIELD_INVALID", field="expires_in"):
+        await stores.messages.append(SERVER, "bob", request)
+    with refuses("FIELD_INVALID", field="expires_in"):
+        await stores.attachments.room_to_send_to(SERVER, "bob", request)
+    await stores.messages.append(
+        SERVER, "bob", SendMessageRequest(room_id="x", parts=[text("f")], expires_in=Duration(seconds=366 * DAY))
+    )
 
 
 async def test_a_repeated_send_gets_its_first_answer_though_the_message_has_expired(stores: Stores) -> None:

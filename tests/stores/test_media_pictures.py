@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from roomline.v1.media_service_pb2 import DeleteAttachmentRequest
 
+from services.common.call import Caller
 from services.media.pictures import PICTURE_TYPES
 from services.media.store import Stored, Thumbnail
-from tests.stores.media_stores import MediaStores, open_stores, user
+from tests.stores.media_stores import SERVER, MediaStores, open_stores, user
 
 BOB = user("bob")
 MOST = 3
@@ -23,9 +24,9 @@ async def stores(tmp_path: Path) -> AsyncIterator[MediaStores]:
     await opened.database.close()
 
 
-async def uploaded(stores: MediaStores, detected_type: str = "image/png") -> Stored:
+async def uploaded(stores: MediaStores, detected_type: str = "image/png", by: Caller = BOB) -> Stored:
     stores.clock.advance(1)
-    return await stores.upload(await stores.reserve(BOB), detected_type=detected_type)
+    return await stores.upload(await stores.reserve(by), detected_type=detected_type)
 
 
 async def test_only_pictures_are_looked_at_and_the_oldest_first(stores: MediaStores) -> None:
@@ -41,6 +42,18 @@ async def test_only_pictures_are_looked_at_and_the_oldest_first(stores: MediaSto
     assert await stores.pictures.next(MOST) == first
     await stores.pictures.settle(first, 1, 1, [])
     assert await stores.pictures.next(MOST) == second
+
+
+async def test_uploaders_take_turns(stores: MediaStores) -> None:
+    """Whoever uploads a thousand pictures keeps nobody else waiting for his one."""
+    others = [user("ann"), user("bob", instance_id="two"), user("eve"), SERVER]
+    pictures = [await uploaded(stores, by=by) for by in (BOB, BOB, BOB, *others)]
+    seen: list[Stored] = []
+    while picture := await stores.pictures.next(MOST, after=seen[-1] if seen else None):
+        seen.append(picture)
+        await stores.pictures.settle(picture, None, None, [])
+    assert {one.attachment.id for one in seen[:5]} == {one.attachment.id for one in (pictures[0], *pictures[3:])}
+    assert seen[5:] == pictures[1:3]
 
 
 async def test_a_look_that_came_to_no_end_is_begun_again_but_not_for_ever(stores: MediaStores) -> None:

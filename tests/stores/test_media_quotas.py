@@ -65,7 +65,7 @@ async def test_an_upload_of_unknown_size_takes_what_it_needs_and_gives_the_rest_
     await stores.check()
     await stores.uploads.abandon("a/2")
     assert await stores.usage("bob") == (60, 1)
-    stored = await stores.uploads.finish(open_ended, "a/1", 15, "text/plain")
+    stored = await stores.uploads.finish(open_ended, "a/1", 15, b"1", "text/plain")
     assert (stored.attachment.size, await stores.usage("bob")) == (15, (15, 1))
     assert (await stores.upload(stored, 4)).attachment.size == 4
     assert await stores.usage("bob") == await stores.usage() == (4, 1)

@@ -96,8 +96,12 @@ class TestReserving:
         assert [one.attachment.id for one in used] == [ids[3], ids[1]]
         await stores.claim(made[3], message="m1")  # again
         assert len(await stores.attachments.in_room("one", ROOM, Bounds(size=2))) == 2
-        assert await stores.attachments.uses("one", ids[1], "", 9) == ["m1"]
-        assert await stores.attachments.uses("one", ids[1], "m1", 9) == []
+        own = (await stores.reserve(BOB, room_uid=None)).attachment.id
+        for message in ("m1", "m2", "m3"):
+            await stores.claim(await stores.attachments.get("one", own), message=message)
+        assert await stores.attachments.uses("one", own, "", 2) == ["m3", "m2"]
+        assert await stores.attachments.uses("one", own, "m2", 9) == ["m1"]
+        assert await stores.attachments.uses("one", own, "m1", 9) == []
         assert await stores.attachments.uses_in_room("one", ROOM, [ids[1], ids[2]]) == [Use("one", "m1", ids[1])]
 
     async def test_lists_may_end_at_a_time(self, stores: MediaStores) -> None:
@@ -120,7 +124,7 @@ class TestUploading:
         stored = await stores.reserve(BOB)
         await stores.uploads.begin(stored, "ab/first")
         stores.clock.advance(60)
-        first = await stores.uploads.finish(stored, "ab/first", 10, "image/png")
+        first = await stores.uploads.finish(stored, "ab/first", 10, b"1", "image/png")
         assert first == await stores.attachments.get("one", stored.attachment.id)
         assert (first.blob, first.attachment.etag, first.attachment.detected_type) == ("ab/first", "first", "image/png")
         assert first.attachment.uploaded_at.ToMicroseconds() == stores.clock()
@@ -134,13 +138,24 @@ class TestUploading:
         for key in ("first", "late"):
             await stores.uploads.begin(stored, key)
         await stores.claim(stored)
-        await stores.uploads.finish(stored, "first", 10, "")  # sent before they came
+        await stores.uploads.finish(stored, "first", 10, b"1", "")  # sent before they came
         with refuses("ATTACHMENT_IN_USE"):
-            await stores.uploads.finish(stored, "late", 10, "")
-        with refuses("ATTACHMENT_IN_USE"):
-            await stores.uploads.begin(stored, "later")
+            await stores.uploads.finish(stored, "late", 10, b"2", "")
+        assert await stores.uploads.begin(stored, "later") is not None
         assert (await stores.attachments.get("one", stored.attachment.id)).blob == "first"
         assert await stores.garbage() == {"late"}
+
+    async def test_what_a_message_uses_may_get_the_same_bytes_again(self, stores: MediaStores) -> None:
+        stored = await stores.reserve(BOB)
+        for key in ("first", "late"):
+            await stores.uploads.begin(stored, key)
+        await stores.claim(stored)
+        first = await stores.uploads.finish(stored, "first", 10, b"digest", "")
+        assert first.digest == b"digest"
+        assert await stores.uploads.finish(stored, "late", 10, b"digest", "") == first
+        assert await stores.uploads.begin(stored, "later") == first
+        assert await stores.garbage() == {"late"}
+        assert await stores.usage() == (10, 1)
 
     async def test_bytes_for_what_was_deleted_meanwhile_are_garbage(self, stores: MediaStores) -> None:
         stored = await stores.reserve(BOB, size=None)
@@ -148,7 +163,7 @@ class TestUploading:
         await stores.uploads.grow("key", 1, 50, DEFAULT_LIMITS)
         await stores.attachments.delete(BOB, DeleteAttachmentRequest(id=stored.attachment.id))
         with refuses("ATTACHMENT_NOT_FOUND"):
-            await stores.uploads.finish(stored, "key", 10, "")
+            await stores.uploads.finish(stored, "key", 10, b"1", "")
         assert await stores.garbage() == {"key"}
         assert await stores.usage() == (0, 0)
         with refuses("ATTACHMENT_NOT_FOUND"):
@@ -161,7 +176,7 @@ class TestUploading:
         assert [(one.key, one.torn) for one in await stores.cleanup.garbage(None, "", 9)] == [("key", True)]
         await stores.cleanup.gone(["key"])
         with refuses("ATTACHMENT_NOT_FOUND"):
-            await stores.uploads.finish(stored, "key", 10, "")
+            await stores.uploads.finish(stored, "key", 10, b"1", "")
         assert await stores.garbage() == {"key"}  # the bytes came after all
         assert (await stores.attachments.get("one", stored.attachment.id)).blob is None
 
@@ -245,6 +260,13 @@ class TestDeleting:
         assert (await stores.attachments.get("one", used.attachment.id)).attachment.user_id == ""
         assert await stores.attachments.of_user("one", "bob", Bounds()) == []
         assert [await stores.usage(user_id) for user_id in ("bob", "ann", "")] == [(0, 0), (10, 1), (20, 2)]
+
+    async def test_a_later_user_of_the_same_id_has_nothing_of_a_purged_one(self, stores: MediaStores) -> None:
+        old, anns = await stores.reserve(BOB, request_id="r"), await stores.reserve(ANN, request_id="r")
+        await stores.claim(old)
+        await stores.cleanup.purge_user("one", "bob")
+        assert (await stores.reserve(BOB, request_id="r")).attachment.id != old.attachment.id
+        assert (await stores.reserve(ANN, request_id="r")) == anns
 
     async def test_purging_an_instance_leaves_nothing(self, stores: MediaStores) -> None:
         stored = await stores.upload(await stores.reserve(BOB, request_id="r"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.media.maintenance import EVER
-from services.media.store import Stored, Use
+from services.media.store import Claimed, OpenClaim, Stored, Use
 from tests.stores.media_stores import OTHER_ROOM, ROOM, SERVER, MediaStores, open_stores, user
 from tests.support.refusals import refuses
 
@@ -25,6 +25,12 @@ async def stores(tmp_path: Path) -> AsyncIterator[MediaStores]:
 
 def use(stored: Stored, message: str = "m1") -> Use:
     return Use("one", message, stored.attachment.id)
+
+
+async def unclaim(stores: MediaStores, claimed: Claimed) -> None:
+    assert claimed.claimed_at is not None
+    ids = [one.attachment.id for one in claimed.attachments]
+    await stores.uses.unclaim("one", claimed.message_uid, ids, claimed.claimed_at)
 
 
 class TestRoomAttachments:
@@ -99,6 +105,31 @@ class TestRepeats:
         with refuses("ATTACHMENT_UNUSABLE"):
             await stores.claim(first, second, message="m3", request_id="r")
 
+    async def test_a_claim_can_be_taken_back(self, stores: MediaStores) -> None:
+        first, second = await stores.reserve(BOB), await stores.reserve(BOB)
+        claimed = await stores.claim(first, second)
+        await unclaim(stores, claimed)
+        assert await stores.rows("SELECT * FROM uses") == []
+        await stores.claim(first, message="m2")
+        await unclaim(stores, claimed)  # late
+        assert len(await stores.rows("SELECT * FROM uses")) == 1
+
+    async def test_but_not_what_another_try_relies_on(self, stores: MediaStores) -> None:
+        """The clock stands still: times cannot tell the claims from each other."""
+        stored = await stores.reserve(BOB)
+        first = await stores.claim(stored, message="m1", request_id="r")
+        again = await stores.claim(stored, message="m2", request_id="r")
+        assert again.claimed_at is None
+        await unclaim(stores, first)
+        assert await stores.uses.unconfirmed(EVER, None, 9) == [OpenClaim(use(stored), ROOM)]
+
+    async def test_nor_what_is_confirmed(self, stores: MediaStores) -> None:
+        stored = await stores.reserve(BOB)
+        claimed = await stores.claim(stored)
+        await stores.uses.settle([use(stored)], [], EVER)
+        await unclaim(stores, claimed)
+        assert len(await stores.rows("SELECT * FROM uses")) == 1
+
     async def test_an_attachment_of_ones_own_too(self, stores: MediaStores) -> None:
         stored = await stores.reserve(BOB, room_uid=None)
         await stores.claim(stored, message="m1", request_id="r")
@@ -145,10 +176,17 @@ class TestReleases:
         assert await stores.garbage() == {stored.blob}
         assert await stores.usage("bob") == (0, 0)
 
-    async def test_what_is_not_used_is_left_alone(self, stores: MediaStores) -> None:
-        stored = await stores.reserve(BOB)
+    async def test_a_release_counts_though_the_claim_has_ended(self, stores: MediaStores) -> None:
+        """The message was deleted before anybody asked after it, and the release came later (fault 23)."""
+        stored = await stores.upload(await stores.reserve(BOB))
+        await stores.claim(stored)
+        await stores.uses.settle([], [use(stored)], EVER)
         await stores.release(stored)
-        assert await stores.exists(stored)
+        assert not await stores.exists(stored)
+        assert await stores.garbage() == {stored.blob}
+
+    async def test_what_others_use_is_left_alone(self, stores: MediaStores) -> None:
+        stored = await stores.reserve(BOB)
         await stores.claim(stored)
         await stores.release(stored, message="m2")
         await stores.release(stored, instance_id="two")
@@ -171,7 +209,7 @@ class TestReleases:
         with refuses("ATTACHMENT_UNUSABLE"):  # renewed since then
             await stores.claim(stored, message="m2")
         await stores.uses.settle([use(stored)], [], stores.clock())
-        assert await stores.uses.unconfirmed(EVER, None, 9) == [use(stored)]
+        assert await stores.uses.unconfirmed(EVER, None, 9) == [OpenClaim(use(stored), ROOM)]
         await stores.uses.settle([], [use(stored)], stores.clock() + 1)
         assert await stores.exists(stored)
         assert (await stores.claim(stored, message="m2")).message_uid == "m2"
@@ -193,5 +231,5 @@ class TestReleases:
         now = stores.clock()
         await stores.claim(stored[4], message="m0")
         first = await stores.uses.unconfirmed(now, None, 3)
-        assert [one.message_uid for one in first] == ["m0", "m1", "m2"]
-        assert [one.message_uid for one in await stores.uses.unconfirmed(now, first[-1], 3)] == ["m3"]
+        assert [one.use.message_uid for one in first] == ["m0", "m1", "m2"]
+        assert [one.use.message_uid for one in await stores.uses.unconfirmed(now, first[-1].use, 3)] == ["m3"]

@@ -4,8 +4,10 @@ from roomline.v1.attachment_pb2 import AttachmentUse
 from roomline.v1.message_service_pb2 import DeleteMessageRequest, ListMessagesRequest, SendMessageRequest
 from roomline.v1.room_pb2 import UserRoom
 from roomline.v1.room_service_pb2 import (
+    AddMembersRequest,
     ArchiveRoomRequest,
     DiscardRoomRequest,
+    RemoveMembersRequest,
 )
 
 from services.message.store import Claim, Owner
@@ -15,10 +17,10 @@ from tests.support.refusals import refuses
 
 async def seen(stores: Stores, user_id: str, room_id: str) -> UserRoom:
     """The room as its member sees it; all three ways to read it agree."""
-    room = await stores.conversations.user_room("one", user_id, room_id)
-    rooms = await stores.members.user_rooms("one", user_id, with_last_messages=True)
+    room = (await stores.conversations.user_room("one", user_id, room_id)).room
+    rooms = (await stores.members.user_rooms("one", user_id, with_last_messages=True)).rooms
     assert room in rooms
-    short = await stores.members.user_rooms("one", user_id, with_last_messages=False)
+    short = (await stores.members.user_rooms("one", user_id, with_last_messages=False)).rooms
     for one in rooms:
         one.ClearField("last_message")
     assert short == rooms
@@ -98,7 +100,7 @@ async def test_a_discarded_direct_room_begins_anew_for_that_member(stores: Store
     assert (mine.unread_count, mine.HasField("last_message"), mine.archived) == (0, False, True)
     assert not mine.room.HasField("last_message_at")
     page = ListMessagesRequest(room_id=room.id, with_unsent=True)
-    assert await stores.messages.page(user("bob"), page, 9) == []
+    assert (await stores.messages.page(user("bob"), page, 9)).messages == []
     with refuses("MESSAGE_NOT_FOUND"):
         await stores.messages.get(user("bob"), room.id, old.id)
     with refuses("MESSAGE_NOT_FOUND"):
@@ -107,12 +109,12 @@ async def test_a_discarded_direct_room_begins_anew_for_that_member(stores: Store
     # The other member keeps it all.
     theirs = await seen(stores, "ann", room.id)
     assert (theirs.unread_count, theirs.last_message, theirs.archived) == (1, old, False)
-    assert await stores.messages.page(user("ann"), page, 9) == [old]
+    assert (await stores.messages.page(user("ann"), page, 9)).messages == [old]
     assert await stores.attachments.live_uses("one", [use], "ann") == [use]
     new = await stores.send(room.id, "ann", "new")
     mine = await seen(stores, "bob", room.id)
     assert (mine.unread_count, mine.last_message, mine.archived) == (1, new, False)
-    assert await stores.messages.page(user("bob"), page, 9) == [new]
+    assert (await stores.messages.page(user("bob"), page, 9)).messages == [new]
     assert (await stores.open("bob", "ann")).room == mine
     assert (await stores.kinds()).count("members_removed") == 0
 
@@ -122,14 +124,38 @@ async def test_discarding_leaves_the_rooms_of_others_and_deletes_own_ones(stores
     plain = await stores.room("bob", "ann", room_id="plain")
     for room_id in (group.id, plain.id):
         assert await discard(stores, "ann", room_id, f"ann {room_id}") is None
-        assert "ann" not in (await stores.rooms.get(SERVER, room_id)).member_user_ids
+        assert "ann" not in (await stores.rooms.get(SERVER, room_id)).room.member_user_ids
     assert (await stores.open("bob", "cid", "dan")).created
-    with refuses("ROOM_NOT_FOUND"):
-        await discard(stores, "ann", group.id)
-    assert await discard(stores, "ann", group.id, f"ann {group.id}") is None
+    for request_id in ("", "another", f"ann {group.id}"):
+        assert await discard(stores, "ann", group.id, request_id) is None
     for room in (group, plain):
         assert await discard(stores, "bob", room.id, f"bob {room.id}") == Owner("one", room.uid)
         assert await discard(stores, "bob", room.id, f"bob {room.id}") is None
         with refuses("ROOM_NOT_FOUND"):
             await stores.rooms.get(SERVER, room.id)
     assert (await stores.kinds())[-2:] == ["room_deleted"] * 2
+
+
+async def test_a_room_is_discarded_again_without_effect(stores: Stores) -> None:
+    left = (await stores.open("bob", "ann", "cid")).room.room
+    own = (await stores.open("ann", "bob", "dan")).room.room
+    assert await discard(stores, "ann", left.id) is None
+    assert await discard(stores, "ann", own.id) == Owner("one", own.uid)
+    events = await stores.kinds()
+    for room in (left, own):
+        assert await discard(stores, "ann", room.id) is None
+        for stranger in ("eve", "dan"):
+            with refuses("ROOM_NOT_FOUND"):
+                await discard(stores, stranger, room.id)
+    assert await stores.kinds() == events
+
+
+async def test_whoever_is_a_member_again_discards_again(stores: Stores) -> None:
+    room = (await stores.open("bob", "ann", "cid")).room.room
+    for _ in range(3):
+        await discard(stores, "ann", room.id)
+        await discard(stores, "ann", room.id)
+        assert list((await stores.rooms.get(SERVER, room.id)).room.member_user_ids) == ["bob", "cid"]
+        await stores.members.add(SERVER, AddMembersRequest(room_id=room.id, user_ids=["ann"]), stores.clock())
+        await stores.members.remove(SERVER, RemoveMembersRequest(room_id=room.id, user_ids=["cid"]))
+        await stores.members.add(SERVER, AddMembersRequest(room_id=room.id, user_ids=["cid"]), stores.clock())

@@ -28,7 +28,7 @@ async def test_a_room_comes_back_as_created(stores: Stores) -> None:
     assert room.HasField("custom_data")
     assert room.HasField("push_notification_title_override")
     assert list(room.member_user_ids) == ["bob", "ann"]
-    assert await stores.rooms.get(SERVER, room.id) == room
+    assert (await stores.rooms.get(SERVER, room.id)).room == room
     with refuses("ROOM_NOT_FOUND"):
         await stores.rooms.get(STRANGER, room.id)
 
@@ -66,7 +66,7 @@ async def test_an_update_changes_what_the_mask_names(stores: Stores) -> None:
         UpdateRoomRequest(room=Room(id="x", private=True)),
         frozenset({"private", "push_notification_title_override"}),
     )
-    room = await stores.rooms.get(SERVER, "x")
+    room = (await stores.rooms.get(SERVER, "x")).room
     assert (room.name, room.private, dict(room.custom_data)) == ("new", True, {"a": 1})
     assert not room.HasField("push_notification_title_override")
     await stores.rooms.update(SERVER, UpdateRoomRequest(room=Room(id="x")), frozenset())
@@ -82,7 +82,7 @@ async def test_a_deleted_room_is_gone_and_its_id_free(stores: Stores) -> None:
     with refuses("MESSAGE_NOT_FOUND"):
         await stores.messages.delete(SERVER, DeleteMessageRequest(id=sent.id))
     await stores.room("bob", room_id="x")
-    assert await stores.messages.page(SERVER, ListMessagesRequest(room_id="x"), 9) == []
+    assert (await stores.messages.page(SERVER, ListMessagesRequest(room_id="x"), 9)).messages == []
     assert await stores.cursors.get(SERVER, "bob", "x") is None
     assert await stores.access.assignments("one", "bob") == []
     await stores.purges.remains()
@@ -100,11 +100,11 @@ async def test_membership_changes_are_idempotent_and_silent_when_nothing_changes
     for _ in range(2):
         await stores.members.add(SERVER, AddMembersRequest(room_id="x", user_ids=["bob", "ann", "ann"]), now)
         await stores.members.join(SERVER, JoinRoomRequest(room_id="x", user_id="cid"), now)
-    assert list((await stores.rooms.get(SERVER, "x")).member_user_ids) == ["bob", "ann", "cid"]
+    assert list((await stores.rooms.get(SERVER, "x")).room.member_user_ids) == ["bob", "ann", "cid"]
     for _ in range(2):
         await stores.members.leave(SERVER, LeaveRoomRequest(room_id="x", user_id="ann"))
         await stores.members.remove(SERVER, RemoveMembersRequest(room_id="x", user_ids=["bob", "cid", "nobody"]))
-    assert list((await stores.rooms.get(SERVER, "x")).member_user_ids) == []
+    assert list((await stores.rooms.get(SERVER, "x")).room.member_user_ids) == []
     events = await stores.events()
     assert [event.WhichOneof("change") for event in events] == [
         *("room_created", "members_added", "members_added", "members_removed", "members_removed")
@@ -159,14 +159,14 @@ async def test_a_room_takes_no_more_members_than_allowed(stores: Stores) -> None
     await stores.room("bob", room_id="x")
     with refuses("QUOTA_EXCEEDED"):
         await stores.members.add(caller, AddMembersRequest(room_id="x", user_ids=["ann", "cid"]), stores.clock())
-    assert list((await stores.rooms.get(SERVER, "x")).member_user_ids) == ["bob"]
+    assert list((await stores.rooms.get(SERVER, "x")).room.member_user_ids) == ["bob"]
 
 
 async def test_unread_counts_follow_cursors_and_deletions(stores: Stores) -> None:
     await stores.room("bob", "ann", room_id="x")
 
     async def unread(user_id: str) -> int:
-        (room,) = await stores.members.user_rooms("one", user_id, with_last_messages=False)
+        (room,) = (await stores.members.user_rooms("one", user_id, with_last_messages=False)).rooms
         return room.unread_count
 
     assert await unread("bob") == 0
@@ -186,13 +186,13 @@ async def test_last_message_at_is_that_of_the_newest_live_message(stores: Stores
     first = await stores.send("x", "bob", "first")
     stores.clock.advance(2)
     second = await stores.send("x", "bob", "second")
-    (seen,) = await stores.members.user_rooms("one", "bob", with_last_messages=True)
+    (seen,) = (await stores.members.user_rooms("one", "bob", with_last_messages=True)).rooms
     assert seen.room.last_message_at == second.created_at
     assert seen.last_message == second
     await stores.messages.delete(SERVER, DeleteMessageRequest(room_id="x", id=second.id))
-    assert (await stores.rooms.get(SERVER, "x")).last_message_at == first.created_at
+    assert (await stores.rooms.get(SERVER, "x")).room.last_message_at == first.created_at
     await stores.messages.delete(SERVER, DeleteMessageRequest(room_id="x", id=first.id))
-    assert not (await stores.rooms.get(SERVER, "x")).HasField("last_message_at")
+    assert not (await stores.rooms.get(SERVER, "x")).room.HasField("last_message_at")
 
 
 async def test_joinable_rooms_are_public_and_not_yet_joined(stores: Stores) -> None:
@@ -208,9 +208,11 @@ async def test_cursors_by_user_and_by_room(stores: Stores) -> None:
         await stores.room("bob", room_id=room_id)
     for user_id, room_id, position in (("bob", "x", 3), ("bob", "y", 0), ("ann", "x", 12), ("bob", "x", 2)):
         await stores.cursors.set(SERVER, user_id, room_id, position, stores.clock())
-    assert [(c.room_id, c.position) for c in await stores.cursors.of_user("one", "bob")] == [("x", 2), ("y", 0)]
-    assert [(c.user_id, c.position) for c in await stores.cursors.of_room(SERVER, "x")] == [("ann", 12), ("bob", 2)]
-    assert await stores.cursors.of_user("two", "bob") == []
+    own = (await stores.cursors.of_user("one", "bob")).cursors
+    assert [(c.room_id, c.position) for c in own] == [("x", 2), ("y", 0)]
+    everybodys = (await stores.cursors.of_room(SERVER, "x")).cursors
+    assert [(c.user_id, c.position) for c in everybodys] == [("ann", 12), ("bob", 2)]
+    assert (await stores.cursors.of_user("two", "bob")).cursors == []
 
 
 async def test_roles_count_at_once(stores: Stores) -> None:
@@ -257,10 +259,10 @@ async def test_a_purged_user_leaves_messages_and_rooms(stores: Stores) -> None:
     await stores.cursors.set(SERVER, "bob", "x", 1, stores.clock())
     await stores.assign("bob", "admin", "")
     await stores.purges.user("one", "bob")
-    room = await stores.rooms.get(SERVER, "x")
+    room = (await stores.rooms.get(SERVER, "x")).room
     assert (room.created_by_id, list(room.member_user_ids)) == ("bob", ["ann"])
     assert (await stores.messages.get(SERVER, "x", sent.id)).user_id == "bob"
-    assert await stores.cursors.of_room(SERVER, "x") == []
+    assert (await stores.cursors.of_room(SERVER, "x")).cursors == []
     assert not await stores.access.permits("one", "bob", "room:delete", "")
     assert list((await stores.events())[-1].user_deleted.room_ids) == ["x"]
     await stores.purges.user("one", "bob")

@@ -70,8 +70,8 @@ async def test_all_views_agree(stores: Stores, seed: int) -> None:
     for _ in range(60):
         await one_step(stores, chance, room_id, sent)
         for who in MEMBERS:
-            page = await stores.messages.page(user(who), ListMessagesRequest(room_id=room_id), 1000)
-            view = await stores.conversations.user_room("one", who, room_id)
+            page = (await stores.messages.page(user(who), ListMessagesRequest(room_id=room_id), 1000)).messages
+            view = (await stores.conversations.user_room("one", who, room_id)).room
             cursor = await stores.cursors.get(SERVER, who, room_id)
             read = cursor.position if cursor else 0
             assert view.unread_count == sum(message.id > read for message in page)
@@ -126,7 +126,7 @@ async def test_a_data_folder_from_before_works(tmp_path: Path) -> None:
     migrate(path, MIGRATIONS)
     database = Database(path)
     await database.open()
-    (room,) = await SqliteMembers(database, ManualClock()).user_rooms("one", "bob", with_last_messages=True)
+    (room,) = (await SqliteMembers(database, ManualClock()).user_rooms("one", "bob", with_last_messages=True)).rooms
     assert (room.unread_count, room.last_message.id, room.archived, room.room.kind) == (2, 1000001, False, 0)
     await database.close()
 

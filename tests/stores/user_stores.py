@@ -13,12 +13,14 @@ from roomline.v1.user_service_pb2 import NewUser
 
 from services.common.idempotency import RequestKey
 from services.common.ids import Uuid7
+from services.common.jobs import JobStore
 from services.common.sqlite import Database, migrate
+from services.common.sqlite_jobs import SqliteJobs
 from services.user.account_store import AccountKeyStore, AccountStore, SessionStore
 from services.user.server import MIGRATIONS
 from services.user.sqlite_account_keys import SqliteAccountKeys
 from services.user.sqlite_accounts import SqliteAccounts
-from services.user.sqlite_deletions import SqliteDeletions
+from services.user.sqlite_deletions import JOB_IS_LEFT, SqliteDeletions
 from services.user.sqlite_instances import SqliteInstances
 from services.user.sqlite_sessions import SqliteSessions
 from services.user.sqlite_users import SqliteUsers
@@ -38,6 +40,7 @@ class UserStores:
     users: UserStore
     instances: InstanceStore
     deletions: DeletionStore
+    jobs: JobStore
     accounts: AccountStore
     sessions: SessionStore
     keys: AccountKeyStore
@@ -61,6 +64,7 @@ async def user_stores(folder: Path) -> AsyncIterator[UserStores]:
         SqliteUsers(database, clock, Uuid7(clock)),
         SqliteInstances(database, clock),
         SqliteDeletions(database),
+        SqliteJobs(database, clock, JOB_IS_LEFT),
         SqliteAccounts(database, clock, Uuid7(clock)),
         SqliteSessions(database, clock),
         SqliteAccountKeys(database, clock),

@@ -14,6 +14,7 @@ from roomline.v1 import (
     access_service_pb2_grpc,
     account_service_pb2_grpc,
     cursor_service_pb2_grpc,
+    event_service_pb2_grpc,
     instance_service_pb2_grpc,
     media_service_pb2_grpc,
     message_service_pb2_grpc,
@@ -32,6 +33,7 @@ from services.common.tokens import OPERATOR_ISSUER, SERVICE_ISSUER, ServiceToken
 from services.media.maintenance import Pace
 from services.media.server import build_server as build_media_server
 from services.message.server import build_server as build_message_server
+from services.user.presence import Later
 from services.user.server import build_server as build_user_server
 from tests.support.account_parts import CHEAP_HASHER, pooled_key
 from tests.support.ports import free_port
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from roomline.v1.access_service_pb2_grpc import AccessServiceAsyncStub
     from roomline.v1.account_service_pb2_grpc import AccountServiceAsyncStub
     from roomline.v1.cursor_service_pb2_grpc import CursorServiceAsyncStub
+    from roomline.v1.event_service_pb2_grpc import EventServiceAsyncStub
     from roomline.v1.instance_service_pb2_grpc import InstanceServiceAsyncStub
     from roomline.v1.media_service_pb2_grpc import MediaServiceAsyncStub
     from roomline.v1.message_service_pb2_grpc import MessageServiceAsyncStub
@@ -72,6 +75,7 @@ class Cluster:
     messages: MessageServiceAsyncStub
     cursors: CursorServiceAsyncStub
     access: AccessServiceAsyncStub
+    events: EventServiceAsyncStub
     media: MediaServiceAsyncStub
     service: ServiceTokens
     operator: ServiceTokens
@@ -104,9 +108,18 @@ class Cluster:
 
 @asynccontextmanager
 async def running_cluster(
-    folder: Path, *, pipe: bool = True, clock: Clock = wall_clock, pace: Pace | None = None, **settings_: Any
+    folder: Path,
+    *,
+    pipe: bool = True,
+    clock: Clock = wall_clock,
+    pace: Pace | None = None,
+    later: Later | None = None,
+    **settings_: Any,
 ) -> AsyncIterator[Cluster]:
-    """A user, a message and a media service with one instance, `one`. `pace` is that of the media service."""
+    """A user, a message and a media service with one instance, `one`.
+
+    `pace` is that of the media service, `later` what has users go offline in the user service.
+    """
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(3)]
     user_address, message_address, media_address = addresses
     settings = Settings(
@@ -120,7 +133,7 @@ async def running_cluster(
         shutdown_grace_seconds=1,
         **settings_,
     )
-    user_server = build_user_server(settings, clock, hasher=CHEAP_HASHER, new_key=pooled_key)
+    user_server = build_user_server(settings, clock, hasher=CHEAP_HASHER, new_key=pooled_key, later=later)
     message_server = build_message_server(settings, clock)
     media_server = build_media_server(settings, clock, pace=pace)
     servers = (user_server, message_server, media_server)
@@ -143,15 +156,21 @@ async def running_cluster(
         message_service_pb2_grpc.MessageServiceStub(message_channel),
         cursor_service_pb2_grpc.CursorServiceStub(message_channel),
         access_service_pb2_grpc.AccessServiceStub(message_channel),
+        event_service_pb2_grpc.EventServiceStub(message_channel),
         media_service_pb2_grpc.MediaServiceStub(media_channel),
         ServiceTokens(SERVICE_ISSUER, SERVICE_SECRET, "test", seconds),
         ServiceTokens(OPERATOR_ISSUER, OPERATOR_SECRET, "operator", seconds),
     )
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as starting:
         for server, address in zip(servers, addresses, strict=True):
             await server.start(address)
-            stack.push_async_callback(server.stop)
-        for channel in (user_channel, message_channel, media_channel):
-            stack.push_async_callback(channel.close)
+            starting.push_async_callback(server.stop)
+        starting.pop_all()
+    try:
         await cluster.add_instance("one")
         yield cluster
+    finally:
+        for channel in (user_channel, message_channel, media_channel):
+            await channel.close()
+        for running in (cluster.media_server, cluster.message_server, cluster.user_server):  # tests may replace them
+            await running.stop()

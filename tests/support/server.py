@@ -52,15 +52,19 @@ class Running:
         )
 
 
-def start(data_dir: Path, *options: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+def start(
+    data_dir: Path, *options: str, env: dict[str, str] | None = None, dev: bool = True
+) -> subprocess.Popen[bytes]:
     """Starts `roomline up --dev` on free ports; its output goes to `up.log` in the data folder's parent.
 
-    `options` come last, so that they win over the defaults given here.
+    `options` come last, so that they win over the defaults given here. Without `dev` there is no TLS, and no instance
+    unless options name one.
     """
     ready_file = ready_file_of(data_dir)
     ready_file.unlink(missing_ok=True)
     command = [
-        *(sys.executable, "-m", "services.cli", "up", "--dev", "--data-dir", str(data_dir)),
+        *(sys.executable, "-m", "services.cli", "up", "--data-dir", str(data_dir)),
+        *(("--dev",) if dev else ()),
         *("--port", "0", "--tls-port", "0", "--grpc-port", "0", "--ready-file", str(ready_file)),
         *options,
     ]
@@ -98,11 +102,13 @@ def stop(process: subprocess.Popen[bytes]) -> int:
 
 
 @contextmanager
-def running_server(folder: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[Running]:
+def running_server(
+    folder: Path, *options: str, env: dict[str, str] | None = None, dev: bool = True
+) -> Iterator[Running]:
     """A server in `folder/data` for the time of the block."""
     data_dir = folder / "data"
     data_dir.mkdir(parents=True, exist_ok=True)
-    process = start(data_dir, *options, env=env)
+    process = start(data_dir, *options, env=env, dev=dev)
     try:
         yield wait_ready(process, data_dir)
     finally:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import grpc
-from roomline.v1.media_service_pb2 import UploadAttachmentRequest, UploadAttachmentResponse
 
-if TYPE_CHECKING:
-    Upload = grpc.aio.StreamUnaryCall[UploadAttachmentRequest, UploadAttachmentResponse]
-
+Request = TypeVar("Request")
 T = TypeVar("T")
 
 
-async def answer_of(call: Upload) -> UploadAttachmentResponse:
+async def answer_of(call: grpc.aio.StreamUnaryCall[Request, T]) -> T:
     """The answer. A refusal is raised as the service gave it.
 
     If it comes while a message is on its way, grpc.aio can write INTERNAL over it before anybody who awaits the call is

@@ -5,10 +5,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
+from roomline.v1.access_service_pb2 import CreateRoleRequest, GetRoleRequest
 from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.cursor_service_pb2 import SetCursorRequest
 from roomline.v1.message_pb2 import Part
 from roomline.v1.message_service_pb2 import ListMessagesRequest, SendMessageRequest
+from roomline.v1.role_pb2 import ROLE_SCOPE_ROOM, Role
 from roomline.v1.user_service_pb2 import BatchCreateUsersRequest, CreateUserRequest, NewUser
 
 from services.common import rules
@@ -41,6 +43,7 @@ def user(**fields: object) -> CreateUserRequest:
         SendMessageRequest(room_id="x", parts=[Part(type="TEXT/x.y+z; charset=utf-8", url="https://a/b?c")]),
         SendMessageRequest(room_id="x", parts=[Part(type="a/b", attachment=Attachment(id="x"))]),
         SetCursorRequest(user_id="u", room_id="r", position=0),
+        CreateRoleRequest(role=Role(name="x", scope=ROLE_SCOPE_ROOM, permissions=["a:b_c"])),
     ],
 )
 def test_good_requests_pass(request_: Message) -> None:
@@ -59,6 +62,8 @@ def test_good_requests_pass(request_: Message) -> None:
         (SendMessageRequest(parts=[TEXT]), "room_id"),
         (SendMessageRequest(room_id="x", parts=[Part(content="")]), "parts[0].type"),
         (SendMessageRequest(room_id="x", parts=[Part(type="a/b", url="")]), "parts[0].url"),
+        (GetRoleRequest(name="x"), "scope"),
+        (CreateRoleRequest(role=Role(name="x")), "role.scope"),
     ],
 )
 def test_missing_fields_are_named(request_: Message, field: str) -> None:
@@ -82,6 +87,7 @@ def test_missing_fields_are_named(request_: Message, field: str) -> None:
         (SendMessageRequest(room_id="x", parts=[TEXT], expires_in=Duration(nanos=10**9)), "expires_in"),
         (SendMessageRequest(room_id="x", parts=[TEXT], expires_in=Duration(seconds=1, nanos=-1)), "expires_in"),
         (ListMessagesRequest(room_id="r", order=99), "order"),  # type: ignore[arg-type]
+        (CreateRoleRequest(role=Role(name="x", scope=ROLE_SCOPE_ROOM, permissions=["a:b", ""])), "role.permissions[1]"),
     ],
 )
 def test_invalid_fields_are_named(request_: Message, field: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.common import sqlite
-from services.common.sqlite import Database, Work
+from services.common.sqlite import Database, Work, announce
 from tests.support.refusals import refuses
 
 
@@ -198,3 +198,25 @@ async def test_writing_is_durable_before_it_is_acknowledged(database: Database) 
     level = await database.write(lambda connection: connection.execute("PRAGMA synchronous").fetchone())
     mode = await database.write(lambda connection: connection.execute("PRAGMA journal_mode").fetchone())
     assert (level, mode) == ((2,), ("wal",))  # 2 is FULL
+
+
+async def test_what_is_announced_is_told_after_the_commit(database: Database) -> None:
+    told: asyncio.Queue[frozenset[str]] = asyncio.Queue()
+
+    def work(number: int) -> Work[None]:
+        def announcing(connection: sqlite3.Connection) -> None:
+            insert(number)(connection)
+            announce(connection, f"number {number}")
+
+        return announcing
+
+    database.listen(told.put_nowait)
+    await database.write(insert(1))
+    await asyncio.gather(database.write(work(2)), database.write(work(3)))
+    await database.write(insert(4))
+    news: set[str] = set()
+    while not news >= {"number 2", "number 3"}:
+        async with asyncio.timeout(30):
+            news |= await told.get()
+    assert await numbers(database) == [1, 2, 3, 4]
+    assert told.empty()

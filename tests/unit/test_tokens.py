@@ -258,10 +258,21 @@ async def test_a_key_ends_at_its_time_without_any_news(verify: Verify) -> None:
     verify.keys.credentials.keys[0].revoked_at.FromMicroseconds(int((NOW + 5) * MICROSECONDS))
     await verify(token)
     verify.now = NOW + 6
-    with refuses("TOKEN_EXPIRED"):
-        await verify(token)
+    for refused in (token, forge(claims(x=1))):
+        with refuses("TOKEN_INVALID"):
+            await verify(refused)
+
+
+async def test_a_token_that_has_expired_is_known_to_have(verify: Verify) -> None:
+    token = forge(claims(exp=NOW + 5))
+    verify.keys.credentials.keys[0].revoked_at.FromMicroseconds(int((NOW + 20) * MICROSECONDS))
+    verify.now = NOW + 6
+    for _ in range(2):
+        with refuses("TOKEN_EXPIRED"):
+            await verify(token)
+    verify.now = NOW + 20
     with refuses("TOKEN_INVALID"):
-        await verify(forge(claims(x=1)))
+        await verify(token)
 
 
 async def test_service_and_operator_tokens(verify: Verify) -> None:

@@ -21,7 +21,10 @@ from tests.wire import codes
 
 V2 = "chatkit/v2"
 V6 = "chatkit/v6"
+V7 = "chatkit/v7"
 CURSORS = "chatkit_cursors/v2"
+AUTHORIZER = "chatkit_authorizer/v2"
+SCHEDULER = "chatkit_scheduler/v1"
 
 TIMEOUT_SECONDS = 15.0
 TOKEN_SECONDS = 86_400

@@ -20,6 +20,11 @@ NOT_A_MEMBER = f"{FORBIDDEN}not_a_member"
 PRIVATE_ROOM = f"{FORBIDDEN}private_room"
 SIGNATURE_INVALID = f"{FORBIDDEN}signature_invalid"
 
+ROLE_EXISTS = "services/chatkit_authorizer/role_already_exists"
+ROLE_NOT_FOUND = "services/chatkit_authorizer/not_found/role_not_found"
+ROLE_VALIDATION_FAILED = "services/chatkit_authorizer/unprocessable_entity/validation_failed"
+JOB_NOT_FOUND = "services/chatkit_scheduler/not_found/job_not_found"
+
 ATTACHMENT_IN_USE = "services/chatkit/bad_request/attachment_in_use"
 SIZE_MISMATCH = "services/chatkit/bad_request/size_mismatch"
 FILE_TOO_LARGE = "services/chatkit/file_too_large"

@@ -1,16 +1,21 @@
 """Attachments and files as clients of the dialect handle them (spec §6)."""
 
+import os
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.wire.client import Caller, Reply, Server, path_of
+from tests.wire.client import TIMEOUT_SECONDS, Caller, Reply, Server, path_of
 
 FILES = "chatkit_files/v1"
 BOUNDARY = "----a-boundary"
 DATA = bytes(range(256)) * 4
 """Every byte."""
+STORE = os.environ.get("ROOMLINE_WIRE_STORE", "")
+"""The object store from which clients download directly, if they do."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,19 @@ def at(
     """Use a URL that the server gave, as it stands and without a token."""
     address = urlsplit(url)
     assert address.scheme in {"http", "https"}
+    if STORE and method in {"GET", "HEAD"} and address.netloc == urlsplit(STORE).netloc:
+        return _straight_from_the_store(url, method, headers or {})
     assert address.netloc == server.netloc
     every = {**({} if body is None else {"Content-Length": str(len(body))}), **(headers or {})}
     return server.request(method, f"{address.path}?{address.query}", every, body)
+
+
+def _straight_from_the_store(url: str, method: str, headers: Mapping[str, str]) -> Reply:
+    address = urlsplit(url)
+    with closing(HTTPConnection(address.netloc, timeout=TIMEOUT_SECONDS)) as connection:
+        connection.request(method, f"{address.path}?{address.query}", headers=dict(headers))
+        answer = connection.getresponse()
+        return Reply(answer.status, answer.headers, answer.read())
 
 
 def upload(server: Server, url: str, data: bytes = DATA, headers: Mapping[str, str] | None = None) -> None:

@@ -28,7 +28,7 @@ def test_a_download_waits_for_the_upload(target: Target, server: Server, alice: 
     time.sleep(0.5)
     assert replies == []
     upload(server, reserved.upload_url)
-    reader.join(5)
+    reader.join(60)
     assert [(reply.status, reply.body) for reply in replies] == [(200, DATA)]
 
 
@@ -38,7 +38,7 @@ def test_a_download_does_not_wait_for_ever(server: Server, alice: str, room: str
     url = attachment_of(server, room, server.send(room, alice, reserved.part))["download_url"]
     started = time.monotonic()
     at(server, url).fails(404, codes.ATTACHMENT_NOT_FOUND)
-    assert 8 < time.monotonic() - started < 13
+    assert 8 < time.monotonic() - started < 60  # and not at once, nor when the connection ends
 
 
 Remove = Callable[[Server, str, str, int], None]

@@ -181,6 +181,15 @@ def test_what_was_sent_stays_as_it_is(server: Server, alice: str, room: str) -> 
     assert at(server, attachment["download_url"]).body == DATA
 
 
+def test_an_upload_whose_answer_was_lost_may_be_repeated(server: Server, alice: str, room: str) -> None:
+    """Though its message was sent meanwhile: the bytes are the same."""
+    reserved = reserve(server.user(alice), room)
+    attachment = attachment_of(server, room, server.send(room, alice, reserved.part))
+    for _ in range(2):
+        upload(server, reserved.upload_url)
+    assert at(server, attachment["download_url"]).body == DATA
+
+
 def test_the_bytes_may_follow_the_message(server: Server, alice: str, room: str) -> None:
     reserved = reserve(server.user(alice), room)
     attachment = attachment_of(server, room, server.send(room, alice, reserved.part))

@@ -22,7 +22,7 @@ PROVIDER = "chatkit_token_provider/v1"
 MEBIBYTE = 1024 * 1024
 
 fuzz = settings(
-    max_examples=40 if os.environ.get("REQUIRE_ALL") == "1" else 12,
+    max_examples=40 if os.environ.get("REQUIRE_ALL") == "1" else 8,
     deadline=None,
     database=None,
     derandomize=True,

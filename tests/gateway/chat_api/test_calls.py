@@ -9,6 +9,8 @@ from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.media_service_pb2 import (
     GetAttachmentResponse,
+    ListAttachmentsRequest,
+    ListAttachmentsResponse,
     ReserveAttachmentResponse,
     UploadAttachmentResponse,
 )
@@ -152,6 +154,16 @@ async def test_a_post_with_files_and_a_key(client: Client, backend: Backend) -> 
     assert calls(backend, "SendMessage")[-1].request.request_id != sent[0].request_id
 
 
+async def test_a_time_to_live_is_the_same_however_often_it_is_posted(client: Client, backend: Backend) -> None:
+    backend.answers["SendMessage"] = SendMessageResponse(message=message())
+    body = {"conversation_id": CID, "content": {"text": "test"}, "client_message_id": MID, "expires_in": 60}
+    for _ in range(2):
+        assert (await client.post("/api/v1/chat.postMessage", body)).status == 200
+    first, second = (call.request for call in calls(backend, "SendMessage"))
+    assert first == second
+    assert first.expires_in.seconds == 60
+
+
 async def test_nothing_is_posted_that_could_not_be_answered(client: Client, backend: Backend) -> None:
     body = {"conversation_id": CID, "content": {"text": "test"}, "attachments": [FILE]}
     backend.answers["GetAttachment"] = GetAttachmentResponse(attachment=Attachment(id=FILE))
@@ -179,6 +191,18 @@ async def test_an_edit_keeps_the_files(client: Client, backend: Backend) -> None
     assert [part.content or part.attachment.id for part in edited.request.parts] == ["new", FILE]
 
 
+async def test_typing_names_the_conversation(client: Client, backend: Backend) -> None:
+    reply = await client.post(f"/api/v1/conversations.typing?cid={CID.upper()}")
+    assert (reply.status, reply.json) == (200, {"ok": True})
+    assert [(call.method, call.request.room_uid) for call in backend.calls] == [("ReportTyping", CID)]
+    assert (await client.post("/api/v1/conversations.typing")).status == 400
+    for name in ("NOT_A_MEMBER", "ROOM_NOT_FOUND", "PERMISSION_MISSING"):
+        details = {"permission": "room:typing_indicator:create"} if name == "PERMISSION_MISSING" else {}
+        backend.answers["ReportTyping"] = RoomlineError(ErrorReason.Value(f"ERROR_REASON_{name}"), **details)
+        reply = await client.post(f"/api/v1/conversations.typing?cid={CID}")
+        assert (reply.status, reply.json["error"]) == (403, "operation_not_allowed")
+
+
 async def test_joining_leaving_and_marking_name_the_caller(client: Client, backend: Backend) -> None:
     backend.answers["GetUserRoom"] = GetUserRoomResponse(room=user_room())
     for verb, method in (("join", "JoinRoom"), ("leave", "LeaveRoom")):
@@ -200,6 +224,22 @@ async def test_a_stranger_reaches_no_further_than_the_door(client: Client, backe
     assert (await client.get(f"/api/v1/media.list?cid={CID}")).status == 403
     reached = {call.method for call in backend.calls}
     assert reached == {"GetUserRoom", "BatchGetAccounts"}
+
+
+async def test_a_short_list_of_files_takes_few_calls(client: Client, backend: Backend) -> None:
+    """Reservations without a file are left out; there may be many before the first file."""
+
+    def page(request: ListAttachmentsRequest) -> ListAttachmentsResponse:
+        start = int(request.page_token or 0)
+        some = range(start, min(start + request.page_size, 1000))
+        uploaded = Timestamp(seconds=1)
+        found = [Attachment(id=str(number), uploaded_at=uploaded if number >= 998 else None) for number in some]
+        return ListAttachmentsResponse(attachments=found, next_page_token=str(some.stop) if some.stop < 1000 else "")
+
+    backend.answers["ListAttachments"] = page
+    reply = await client.get("/api/v1/media.list?limit=1")
+    assert [block["id"] for block in reply.json] == ["998"]
+    assert len(calls(backend, "ListAttachments")) <= 10
 
 
 async def test_the_files_of_a_form_are_all_or_none(client: Client, backend: Backend) -> None:

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from roomline.v1.error_reason_pb2 import ErrorReason
 
+from gateway.chat_api import credentials
 from gateway.chat_api.errors import ANSWERS, InputError, MediaTypeError, refusal
 from gateway.edge import EdgeError, EdgeReason
 from gateway.problem import Reason
@@ -14,6 +15,7 @@ from gateway.server import Gateway
 from services.common.errors import RoomlineError, reason_name
 from services.common.rules import invalid, required
 from services.common.settings import Settings
+from services.common.tokens import SERVICE_ISSUER
 from tests.gateway.backend import Backend
 from tests.gateway.chat_api.conftest import token
 from tests.gateway.client import Client, Reply
@@ -186,11 +188,22 @@ async def test_metadata_of_calls(gateway: Gateway, client: Client, backend: Back
     assert backend.last.metadata["authorization"] == client.authorization
     assert backend.last.metadata["roomline-instance"] == "the-instance"
     assert backend.last.metadata["x-request-id"] == "mine"
-    login = {"email": "a@example.org", "password": "x"}
-    await client.post("/api/v1/auth/login", login)
-    assert backend.last.request.remote_address == "127.0.0.1"
-    assert backend.last.metadata["authorization"] != client.authorization
-    assert "roomline-instance" not in backend.last.metadata
+
+
+async def test_a_client_without_a_session_is_spoken_for_by_the_gateway(client: Client, backend: Backend) -> None:
+    account = {"first_name": "A", "email": "a@example.org", "password": "x" * 8}
+    calls = {
+        "register": ("Register", account),
+        "login": ("Login", account),
+        "refresh": ("Refresh", {"refresh_token": "x"}),
+    }
+    for path, (method, body) in calls.items():
+        await client.post(f"/api/v1/auth/{path}", body)
+        assert backend.last.method == method
+        assert credentials.claims(str(backend.last.metadata["authorization"]))["iss"] == SERVICE_ISSUER
+        assert "roomline-instance" not in backend.last.metadata
+        if method != "Refresh":
+            assert backend.last.request.remote_address == "127.0.0.1"
 
 
 @pytest.mark.parametrize(("su", "passes"), [(True, True), (False, False), ("true", False)])

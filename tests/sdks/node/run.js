@@ -17,3 +17,5 @@ require("./rooms");
 require("./cursors");
 require("./messages");
 require("./files");
+require("./roles");
+require("./deletions");

@@ -2,6 +2,7 @@
 
 import grpc
 import pytest
+from roomline.v1.access_service_pb2 import AssignRoleRequest, CreateRoleRequest
 from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.media_service_pb2 import (
     BatchGetAttachmentsRequest,
@@ -13,6 +14,7 @@ from roomline.v1.media_service_pb2 import (
 )
 from roomline.v1.message_pb2 import Part
 from roomline.v1.message_service_pb2 import EditMessageRequest
+from roomline.v1.role_pb2 import ROLE_SCOPE_GLOBAL, ROLE_SCOPE_ROOM, Role
 from roomline.v1.room_service_pb2 import RemoveMembersRequest
 
 from services.common.errors import failure_of
@@ -245,3 +247,36 @@ async def test_a_type_is_kept_and_never_believed(house: House) -> None:
         reserved = await house.reserve(len(data), content_type="image/jpeg")
         file = await house.put(reserved.upload_url, data)
         assert (file.content_type, file.detected_type) == ("image/jpeg", detected)
+
+
+async def test_a_role_in_the_room_permits_what_is_done_to_its_files(house: House) -> None:
+    """By id too, though only the file says which room is meant; and permission comes before existence."""
+    file = await house.file(b"for the den")
+    other = await house.file(b"for the hall", room="hall")
+    bob, server = house.user("bob"), house.server()
+    access, media = house.cluster.access, house.cluster.media
+    none = Role(name="none", scope=ROLE_SCOPE_GLOBAL)
+    await access.CreateRole(CreateRoleRequest(role=none), metadata=server)
+    await access.AssignRole(AssignRoleRequest(user_id="bob", role_name="none"), metadata=server)
+
+    async def refused(attachment_id: str) -> None:
+        for call in (
+            house.look(attachment_id, bob),
+            house.read(attachment_id, bob),
+            house.upload(attachment_id, b"for the den", bob),
+            media.DeleteAttachment(DeleteAttachmentRequest(id=attachment_id), metadata=bob),
+        ):
+            with refuses("PERMISSION_MISSING"):
+                await call
+
+    for attachment_id in (file.id, other.id, "made up"):
+        await refused(attachment_id)
+    files = Role(name="files", scope=ROLE_SCOPE_ROOM, permissions=["file:get", "file:create"])
+    await access.CreateRole(CreateRoleRequest(role=files), metadata=server)
+    await access.AssignRole(AssignRoleRequest(user_id="bob", role_name="files", room_id="den"), metadata=server)
+    for attachment_id in (other.id, "made up"):
+        await refused(attachment_id)
+    assert without_url(await house.look(file.id, bob)) == without_url(file)
+    assert await house.read(file.id, bob) == b"for the den"
+    await house.upload(file.id, b"for the den", bob)
+    await media.DeleteAttachment(DeleteAttachmentRequest(id=file.id), metadata=bob)

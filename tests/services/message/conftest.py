@@ -9,9 +9,10 @@ from services.media.maintenance import Pace
 from tests.services.message.desk import Desk
 from tests.support.clock import ShiftedClock
 from tests.support.cluster import Cluster, running_cluster
+from tests.support.transports import PIPE_AND_PLAIN
 
 
-@pytest.fixture(params=[True, False], ids=["pipe", "plain"])
+@pytest.fixture(params=PIPE_AND_PLAIN)
 async def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
     """User and message service with the users bob, ann and eve."""
     async with running_cluster(tmp_path, pipe=request.param) as running:
@@ -19,7 +20,7 @@ async def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
         yield running
 
 
-@pytest.fixture(params=[True, False], ids=["pipe", "plain"])
+@pytest.fixture(params=PIPE_AND_PLAIN)
 async def desk(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
     """All services, with a clock that can be moved, and a media service that sweeps all the time."""
     clock = ShiftedClock()

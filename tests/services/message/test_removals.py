@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TypeVar
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from roomline.v1.message_pb2 import Message, Part
 from roomline.v1.message_service_pb2 import ListMessagesRequest, SendMessageRequest
@@ -202,3 +203,20 @@ async def test_a_repeated_send_after_its_expiry_gets_the_first_message(desk: Des
     first = await desk.cluster.messages.SendMessage(request, metadata=bob.metadata)
     desk.clock.advance(120)
     assert await desk.cluster.messages.SendMessage(request, metadata=bob.metadata) == first
+
+
+async def test_a_repeated_send_with_a_time_to_live_is_the_same_however_late(desk: Desk) -> None:
+    bob = Talker.user(desk.cluster, "bob")
+    room = await desk.room_uid()
+    for parts in ([TEXT], [TEXT, file(await desk.reserved())]):
+        request = SendMessageRequest(
+            room_uid=room, parts=parts, request_id=f"{len(parts)} parts", expires_in=Duration(seconds=300)
+        )
+        first = (await desk.cluster.messages.SendMessage(request, metadata=bob.metadata)).message
+        assert first.expires_at.seconds == first.created_at.seconds + 300
+        desk.clock.advance(60)
+        again = (await desk.cluster.messages.SendMessage(request, metadata=bob.metadata)).message
+        assert (again.uid, again.expires_at) == (first.uid, first.expires_at)
+        request.expires_in.seconds = 301
+        with refuses("REQUEST_ID_REUSED"):
+            await desk.cluster.messages.SendMessage(request, metadata=bob.metadata)

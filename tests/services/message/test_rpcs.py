@@ -7,14 +7,12 @@ from roomline.v1 import cursor_service_pb2, message_service_pb2, room_service_pb
 from roomline.v1.access_service_pb2 import (
     AssignRoleRequest,
     CheckRequest,
-    CreateRoleRequest,
     ListUserRolesRequest,
     UnassignRoleRequest,
 )
 from roomline.v1.instance_pb2 import InstanceLimits
 from roomline.v1.instance_service_pb2 import ResetInstanceRequest
 from roomline.v1.message_pb2 import Part
-from roomline.v1.role_pb2 import Role
 from roomline.v1.room_pb2 import Room
 from roomline.v1.user_service_pb2 import DeleteUserRequest
 
@@ -278,11 +276,6 @@ async def test_instances_do_not_see_each_other(cluster: Cluster) -> None:
             room_service_pb2.GetRoomRequest(room_id="lobby"),
             metadata=(*cluster.as_server(instance_id="two"), ("roomline-instance", "one")),
         )
-
-
-async def test_what_is_not_served_yet_says_so(cluster: Cluster) -> None:
-    with refuses("METHOD_NOT_SERVED", method="/roomline.v1.AccessService/CreateRole"):
-        await cluster.access.CreateRole(CreateRoleRequest(role=Role(name="x")), metadata=cluster.as_server())
 
 
 async def test_a_repeated_creation_gets_its_answer_though_the_users_are_gone(cluster: Cluster) -> None:

@@ -21,6 +21,7 @@ from roomline.v1.instance_pb2 import Instance, InstanceFlags, InstanceKey
 from roomline.v1.instance_service_pb2 import CreateInstanceRequest
 from roomline.v1.instance_service_pb2_grpc import InstanceServiceStub
 from roomline.v1.media_service_pb2 import PurgeMediaRequest, PurgeMediaResponse
+from roomline.v1.presence_service_pb2_grpc import PresenceServiceStub
 from roomline.v1.room_service_pb2 import (
     PurgeInstanceRequest,
     PurgeInstanceResponse,
@@ -42,11 +43,13 @@ from services.common.settings import Settings
 from services.common.tokens import OPERATOR_ISSUER, SERVICE_ISSUER, ServiceTokens, TokenVerifier, user_token
 from services.user.server import build_server
 from tests.support.account_parts import CHEAP_HASHER, pooled_key
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, ManualTimers
+from tests.support.transports import PIPE_AND_PLAIN
 
 if TYPE_CHECKING:
     from roomline.v1.account_service_pb2_grpc import AccountServiceAsyncStub
     from roomline.v1.instance_service_pb2_grpc import InstanceServiceAsyncStub
+    from roomline.v1.presence_service_pb2_grpc import PresenceServiceAsyncStub
     from roomline.v1.user_service_pb2_grpc import UserServiceAsyncStub
 
 SERVICE_SECRET = "a secret of the processes"
@@ -145,11 +148,13 @@ class House:
     clock: ManualClock
     backend: Backend
     hasher: PasswordHasher = CHEAP_HASHER
+    timers: ManualTimers = field(default_factory=ManualTimers)
     server: Service = field(init=False)
     channel: grpc.aio.Channel = field(init=False)
     users: UserServiceAsyncStub = field(init=False)
     accounts: AccountServiceAsyncStub = field(init=False)
     instances: InstanceServiceAsyncStub = field(init=False)
+    presence: PresenceServiceAsyncStub = field(init=False)
 
     def __post_init__(self) -> None:
         def now() -> float:
@@ -176,12 +181,14 @@ class House:
             Backoff(first=0.01, longest=0.05),
             hasher=self.hasher,
             new_key=pooled_key,
+            later=self.timers,
         )
         await self.server.start("127.0.0.1:0")
         self.channel = connect(f"127.0.0.1:{self.server.port}", self.settings)
         self.users = UserServiceStub(self.channel)
         self.accounts = AccountServiceStub(self.channel)
         self.instances = InstanceServiceStub(self.channel)
+        self.presence = PresenceServiceStub(self.channel)
 
     async def stop(self) -> None:
         """Stops it."""
@@ -201,7 +208,7 @@ class House:
             await self.users.CreateUser(request, metadata=tenant.server())
 
 
-@pytest.fixture(params=[True, False], ids=["pipe", "plain"])
+@pytest.fixture(params=PIPE_AND_PLAIN)
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings of a service whose data folder is the test's own."""
     return Settings(

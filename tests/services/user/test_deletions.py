@@ -10,13 +10,16 @@ from roomline.v1.instance_service_pb2 import (
     DeleteInstanceRequest,
     GetInstanceRequest,
 )
+from roomline.v1.job_pb2 import JOB_STATUS_COMPLETED, JOB_STATUS_IN_PROGRESS, Job
 from roomline.v1.user_service_pb2 import (
     BatchCreateUsersRequest,
     CreateUserRequest,
     DeleteUserRequest,
+    GetUserDeletionRequest,
     GetUserRequest,
     ListUsersRequest,
     NewUser,
+    StartUserDeletionRequest,
 )
 
 from services.common.backoff import Backoff
@@ -117,6 +120,77 @@ async def test_a_user_is_created_again_only_after_the_purge_of_the_old_one(house
     await asyncio.gather(deletion, creation)
     assert house.backend.purges() == [PURGE_FILES_OF_A]
     await house.users.GetUser(GetUserRequest(id="a"), metadata=tenant.server())
+
+
+async def start(house: House, tenant: Tenant, user_id: str = "a", request_id: str = "") -> Job:
+    request = StartUserDeletionRequest(id=user_id, request_id=request_id)
+    return (await house.users.StartUserDeletion(request, metadata=tenant.server())).job
+
+
+async def told(house: House, tenant: Tenant, job: Job) -> Job:
+    return (await house.users.GetUserDeletion(GetUserDeletionRequest(job_id=job.id), metadata=tenant.server())).job
+
+
+async def completed(house: House, tenant: Tenant, job: Job) -> None:
+    """Waits until it is."""
+    async with asyncio.timeout(30):
+        while (now := await told(house, tenant, job)).status == JOB_STATUS_IN_PROGRESS:  # noqa: ASYNC110 - see below
+            await asyncio.sleep(0.01)  # jobs have no event: their callers ask again and again too
+    assert now == Job(id=job.id, status=JOB_STATUS_COMPLETED)
+
+
+async def test_a_job_is_done_when_the_user_is_gone_everywhere(house: House, tenant: Tenant) -> None:
+    await house.create(tenant, "a")
+    house.backend.hold.clear()
+    job = await start(house, tenant, request_id="once")
+    assert job.status == JOB_STATUS_IN_PROGRESS
+    with refuses("USER_NOT_FOUND"):
+        await house.users.GetUser(GetUserRequest(id="a"), metadata=tenant.server())
+    assert await next_purge(house.backend) == PURGE_A
+    assert await told(house, tenant, job) == job
+    assert await start(house, tenant, request_id="once") == job
+    with refuses("USER_NOT_FOUND"):
+        await start(house, tenant)
+    house.backend.hold.set()
+    assert await next_purge(house.backend) == PURGE_FILES_OF_A
+    await completed(house, tenant, job)
+    await house.create(tenant, "a")
+    assert await start(house, tenant, request_id="once") == job
+    await house.users.GetUser(GetUserRequest(id="a"), metadata=tenant.server())
+
+
+async def test_a_job_survives_a_restart_and_a_message_service_that_is_away(house: House, tenant: Tenant) -> None:
+    await house.create(tenant, "a")
+    await house.backend.down()
+    job = await start(house, tenant)
+    await house.stop()
+    await house.start()
+    assert await told(house, tenant, job) == job
+    await house.backend.up()
+    assert await next_purge(house.backend) == PURGE_A
+    await completed(house, tenant, job)
+    await house.stop()
+    await house.start()
+    await completed(house, tenant, job)
+
+
+async def test_a_user_created_anew_completes_the_job_of_the_earlier_one(house: House, tenant: Tenant) -> None:
+    await house.create(tenant, "a")
+    job = await start(house, tenant)
+    await house.create(tenant, "a")
+    assert (await told(house, tenant, job)).status == JOB_STATUS_COMPLETED
+    await house.users.GetUser(GetUserRequest(id="a"), metadata=tenant.server())
+
+
+async def test_jobs_are_the_servers_of_their_instance(house: House, tenant: Tenant) -> None:
+    other = await house.tenant("two")
+    await house.create(tenant, "a")
+    job = await start(house, tenant)
+    request = GetUserDeletionRequest(job_id=job.id)
+    with refuses("JOB_NOT_FOUND"):
+        await house.users.GetUserDeletion(request, metadata=other.server())
+    with refuses("CALLER_NOT_ALLOWED", level="server"):
+        await house.users.GetUserDeletion(request, metadata=tenant.user("a"))
 
 
 async def test_a_deleted_instance_is_gone_everywhere(house: House, tenant: Tenant) -> None:

@@ -62,9 +62,18 @@ def done(reply: Reply, **fields: object) -> None:
     assert reply.read() == {"ok": True, **fields}
 
 
+def head(token: str) -> Any:
+    """The header of a JWT."""
+    return _jwt_part(token, 0)
+
+
 def claims(token: str) -> Any:
     """The payload of a JWT."""
-    return json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    return _jwt_part(token, 1)
+
+
+def _jwt_part(token: str, number: int) -> Any:
+    return json.loads(base64.urlsafe_b64decode(token.split(".")[number] + "=="))
 
 
 @dataclass(frozen=True)

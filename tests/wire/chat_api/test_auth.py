@@ -12,6 +12,7 @@ from tests.wire.chat_api.client import (
     Person,
     claims,
     done,
+    head,
     log_in,
     person,
     refused,
@@ -74,6 +75,10 @@ def test_logging_in_gives_an_access_token_for_fifteen_minutes(server: Server) ->
     email = register(server, "Anna", "Smith")
     answer = Api(server).post("auth/login", {"email": email, "password": PASSWORD}).read()
     assert set(answer) == {"ok", "access_token", "refresh_token"}
+    header = head(answer["access_token"])
+    assert (header["typ"], header["alg"]) == ("JWT", "RS256")
+    keys = server.request("GET", "/.well-known/jwks.json", {}, None).read()["keys"]
+    assert header["kid"] in {key["kid"] for key in keys}
     payload = claims(answer["access_token"])
     assert payload["exp"] - payload["iat"] == 900
     assert payload["nbf"] <= time.time() + 1
@@ -139,6 +144,12 @@ def test_who_has_no_session_cannot_log_out(server: Server, nobody: Api, method: 
     assert refused(Api(server, server.user_token(user)).call(method, "auth/logout")) == UNAUTHORIZED
 
 
+def test_a_look_at_the_head_logs_nobody_out(server: Server) -> None:
+    someone = person(server)
+    assert someone.call("HEAD", "auth/logout").status == 405
+    done(someone.call("POST", "auth/logout"))
+
+
 def test_the_key_set_is_public(server: Server) -> None:
     reply = server.request("GET", "/.well-known/jwks.json", {}, None)
     keys = reply.read()["keys"]
@@ -166,12 +177,15 @@ PATHS = [
     ("POST", "conversations.join"),
     ("POST", "conversations.leave"),
     ("POST", "conversations.invite"),
+    ("POST", "conversations.typing"),
     ("POST", "chat.postMessage"),
     ("POST", "chat.update"),
     ("POST", "chat.remove"),
     ("POST", "chat.unsend"),
     ("POST", "media/content"),
     ("GET", "media/content/00000000-0000-0000-0000-000000000000"),
+    ("POST", "media/avatars"),
+    ("GET", "media/avatars/00000000-0000-0000-0000-000000000000"),
     ("GET", "media.list"),
 ]
 

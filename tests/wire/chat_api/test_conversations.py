@@ -110,7 +110,8 @@ def test_no_limit(anna: Person, direct: str, path: str, limit: str) -> None:
         ("GET", "conversations.info"),
         ("GET", "conversations.members"),
         ("GET", "conversations.replies"),
-        *[("POST", f"conversations.{verb}") for verb in ("archive", "unarchive", "delete", "join", "leave", "mark")],
+        *[("POST", f"conversations.{verb}") for verb in ("archive", "unarchive", "delete", "join", "leave")],
+        *[("POST", f"conversations.{verb}") for verb in ("mark", "typing")],
     ],
 )
 def test_a_conversation_needs_an_id(anna: Person, method: str, path: str) -> None:
@@ -123,7 +124,7 @@ def test_what_one_is_not_in_is_not_there(eve: Person, direct: str) -> None:
         assert eve.info(cid) is None
         for path in ("conversations.members", "conversations.replies"):
             assert refused(eve.get(path, cid=cid)) == NOT_ALLOWED
-        for verb in ("archive", "unarchive", "delete", "join", "leave"):
+        for verb in ("archive", "unarchive", "delete", "join", "leave", "typing"):
             assert refused(eve.post(f"conversations.{verb}", cid=cid)) == NOT_ALLOWED
         assert refused(eve.post("conversations.mark", cid=cid, mid=fresh())) == NOT_ALLOWED
         body = {"conversation_id": cid, "users": [eve.id]}
@@ -182,18 +183,58 @@ def test_deleting_a_direct_conversation_hides_its_history(server: Server, ben: P
 def test_deleting_somebody_elses_group_leaves_it(server: Server, ben: Person, carl: Person) -> None:
     anna = person(server)
     cid = ben.open(anna.id, carl.id)["id"]
-    done(anna.post("conversations.delete", cid=cid))
+    for _ in range(2):
+        done(anna.post("conversations.delete", cid=cid))
     assert anna.info(cid) is None
     assert ben.info(cid) is not None
+    ben.post("conversations.invite", {"conversation_id": cid, "users": [anna.id]}).read()
+    assert anna.info(cid) is not None
+    done(anna.post("conversations.delete", cid=cid))
+    assert anna.info(cid) is None
 
 
 def test_deleting_ones_own_group_deletes_it_for_everybody(server: Server, ben: Person, carl: Person) -> None:
     anna = person(server)
     cid = anna.open(ben.id, carl.id)["id"]
-    done(anna.post("conversations.delete", cid=cid))
+    for _ in range(2):
+        done(anna.post("conversations.delete", cid=cid))
     assert anna.info(cid) is None
     assert ben.info(cid) is None
     assert cid not in listed(carl)
+    assert refused(ben.post("conversations.delete", cid=cid)) == NOT_ALLOWED
+
+
+def test_deleting_a_channel_leaves_it_or_ends_it(server: Server, eve: Person) -> None:
+    owner = person(server)
+    channel = owner.open(owner.id)["id"]
+    eve.post("conversations.join", cid=channel).read()
+    done(eve.post("conversations.delete", cid=channel))
+    assert eve.info(channel) is None
+    assert [one["id"] for one in owner.info(channel)["participants"]] == [owner.id]
+    eve.post("conversations.join", cid=channel).read()
+    done(owner.post("conversations.delete", cid=channel))
+    assert refused(eve.post("conversations.join", cid=channel)) == NOT_ALLOWED
+
+
+def test_who_leaves_a_group_sees_it_no_longer(server: Server, ben: Person, carl: Person) -> None:
+    anna = person(server)
+    group = anna.open(ben.id, carl.id)["id"]
+    media = anna.file(b"data")
+    message = anna.show(group, media)
+    assert carl.get(f"media/content/{media}").status == 200
+    done(carl.post("conversations.leave", cid=group))
+    assert carl.info(group) is None
+    assert refused(carl.get("conversations.replies", cid=group)) == NOT_ALLOWED
+    assert refused(carl.post("chat.remove", mid=message["id"])) == NOT_ALLOWED
+    assert refused(carl.get(f"media/content/{media}")) == (404, "not_found")
+    assert anna.info(group)["conversation_type"] == "group", "with two members it is still none of two"
+    assert anna.open(ben.id)["id"] != group
+
+
+def test_members_say_that_they_are_typing(anna: Person, ben: Person, direct: str, group: str) -> None:
+    for someone in (anna, ben):
+        for cid in (direct, group):
+            done(someone.post("conversations.typing", cid=cid))
 
 
 def test_marking_reads_up_to_a_message(server: Server, ben: Person, group: str) -> None:

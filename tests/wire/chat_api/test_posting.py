@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from typing import Any
@@ -20,7 +21,8 @@ from tests.wire.chat_api.client import (
     refused_json,
     refused_query,
 )
-from tests.wire.client import Server, fresh
+from tests.wire.client import Server, fresh, path_of
+from tests.wire.files import reserve
 
 EMPTY = "content or attachments required"
 
@@ -112,6 +114,13 @@ def test_a_body_of_json_by_any_name(anna: Person, direct: str, kind: str) -> Non
     assert set(anna.call("POST", "chat.postMessage", body, {"Content-Type": kind}).read()) == MESSAGE_KEYS
 
 
+def test_a_body_without_a_type_is_json(anna: Person, direct: str) -> None:
+    data = json.dumps({"conversation_id": direct, "content": {"text": "test"}}).encode()
+    headers = {"Authorization": f"Bearer {anna.token}", "Content-Length": str(len(data))}
+    reply = anna.server.request("POST", "/api/v1/chat.postMessage", headers, data)
+    assert set(reply.read()) == MESSAGE_KEYS
+
+
 def test_a_body_may_have_a_mebibyte(anna: Person, direct: str) -> None:
     body = {"conversation_id": direct, "content": {"text": "a"}, "padding": "x" * 1024 * 1024}
     assert refused(anna.post("chat.postMessage", body)) == (413, "payload_too_large")
@@ -136,6 +145,13 @@ def test_a_file_of_somebody_else_or_of_nobody(anna: Person, ben: Person, direct:
         assert refused(reply) == NOT_ALLOWED
     anna.show(direct, mine)
     reply = ben.post("chat.postMessage", {"conversation_id": direct, "attachments": [mine]})
+    assert refused(reply) == NOT_ALLOWED
+
+
+def test_a_file_that_has_not_arrived(server: Server, anna: Person, direct: str) -> None:
+    room = server.user(anna.id).get(path_of("users", anna.id, "rooms")).read()[0]["id"]
+    promised = reserve(server.user(anna.id), room).id
+    reply = anna.post("chat.postMessage", {"conversation_id": direct, "attachments": [promised]})
     assert refused(reply) == NOT_ALLOWED
 
 
@@ -212,6 +228,12 @@ def test_an_answer_names_what_it_answers(anna: Person, ben: Person, direct: str)
     assert set(answer) == {*MESSAGE_KEYS, "reply_to"}
     assert answer["reply_to"] == question["id"]
     assert anna.replies(direct)[-1] == answer
+
+
+def test_one_answers_what_was_said_there(anna: Person, ben: Person, direct: str, group: str) -> None:
+    for mid in (anna.say(group)["id"], fresh()):
+        body = {"conversation_id": direct, "content": {"text": "!"}, "reply_to": mid}
+        assert "reply_to" in refused_json(ben.post("chat.postMessage", body))
 
 
 def test_times_do_not_go_back(anna: Person, ben: Person, direct: str) -> None:

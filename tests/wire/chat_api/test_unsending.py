@@ -1,8 +1,7 @@
 """`chat.remove` and `chat.unsend`, row by row (spec §5)."""
 
-from tests.wire.chat_api.client import Person, done, refused
-
-NOT_ALLOWED = (403, "operation_not_allowed")
+from tests.wire.chat_api.client import NOT_ALLOWED, Api, Person, done, refused
+from tests.wire.client import Server
 
 
 def test_a_removed_message_is_gone_for_oneself_alone(anna: Person, ben: Person, direct: str) -> None:
@@ -52,6 +51,12 @@ def test_only_its_author_unsends_a_message(anna: Person, ben: Person, direct: st
     message = anna.say(direct)
     assert refused(ben.post("chat.unsend", mid=message["id"])) == NOT_ALLOWED
     assert anna.replies(direct)[-1] == message
+
+
+def test_a_server_unsends_anything(server: Server, anna: Person, ben: Person, direct: str) -> None:
+    message = anna.say(direct)
+    done(Api(server, server.server_token()).post("chat.unsend", mid=message["id"]), id=message["id"])
+    assert ben.replies(direct)[-1]["unsent_at"]
 
 
 def test_what_one_removed_one_still_unsends(anna: Person, ben: Person, direct: str) -> None:

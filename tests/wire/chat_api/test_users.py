@@ -1,5 +1,7 @@
 """Users (spec §0 rows 4, 4b, 29; §2, §11)."""
 
+import time
+
 import pytest
 
 from tests.wire.chat_api.client import (
@@ -15,7 +17,8 @@ from tests.wire.chat_api.client import (
     refused_json,
     refused_query,
 )
-from tests.wire.client import Server
+from tests.wire.client import Server, path_of
+from tests.wire.live.client import Subscriber
 
 
 def everybody(api: Api, **query: object) -> list[dict[str, object]]:
@@ -41,6 +44,25 @@ def test_the_list_is_a_bare_array_of_users(anna: Person) -> None:
         "email": anna.email,
         "last_seen": None,
     } in users
+
+
+def test_who_was_online_was_seen(server: Server, anna: Person) -> None:
+    someone, live = person(server), Subscriber(server, "websocket")
+    began = int(time.time() * 1000)
+
+    def last_seen() -> int:
+        user = anna.get("users.info", uid=someone.id).read()["user"]
+        assert type(user["last_seen"]) is int
+        return int(user["last_seen"])
+
+    path, api = path_of("users", someone.id), "chatkit_presence/v2"
+    with live.user(path, anna.id, api=api) as watching:
+        assert watching.data("presence_state") == {"state": "offline"}
+        with live.user(f"{path}/register", someone.id, api=api):
+            assert watching.data("presence_state") == {"state": "online"}
+            online = last_seen()
+        assert watching.data("presence_state") == {"state": "offline"}
+        assert began <= online <= last_seen() == last_seen()
 
 
 def test_the_list_comes_in_pages_if_asked(anna: Person, ben: Person) -> None:

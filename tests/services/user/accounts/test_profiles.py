@@ -10,6 +10,7 @@ from roomline.v1.account_service_pb2 import (
     ListAccountsRequest,
     UpdateProfileRequest,
 )
+from roomline.v1.presence_service_pb2 import TrackRequest, TrackResponse
 from roomline.v1.user_service_pb2 import GetUserRequest
 
 from tests.services.user.accounts.people import PASSWORD, Device, login, register
@@ -47,6 +48,34 @@ async def test_users_are_listed_as_accounts(house: House, tenant: Tenant) -> Non
     house.backend.permissions.clear()
     with refuses("PERMISSION_MISSING", permission="user:get"):
         await device.call()
+
+
+async def test_accounts_say_when_their_users_were_last_online(house: House, tenant: Tenant) -> None:
+    account = await register(house)
+    device = await login(house)
+
+    async def seen() -> list[tuple[bool, int]]:
+        """In a list, in a selection, and in the answer to a change."""
+        listed = await house.accounts.ListAccounts(ListAccountsRequest(), metadata=device.metadata)
+        one = BatchGetAccountsRequest(user_ids=[account.user_id])
+        found = await house.accounts.BatchGetAccounts(one, metadata=device.metadata)
+        changed = await update(house, device.metadata, last_name="Ray")
+        answers = [*listed.accounts, *found.accounts, changed]
+        return [(one.HasField("last_seen"), one.last_seen.ToMicroseconds()) for one in answers]
+
+    assert await seen() == [(False, 0)] * 3
+    gateway = house.presence.Track(metadata=house.service(tenant.id))
+    await gateway.write(TrackRequest(sequence=1, registered_user_ids=[account.user_id]))
+    assert await gateway.read() == TrackResponse(done_sequence=1)
+    house.clock.advance(5)
+    assert await seen() == [(True, house.clock())] * 3
+    await gateway.write(TrackRequest(sequence=2, unregistered_user_ids=[account.user_id]))
+    assert await gateway.read() == TrackResponse(done_sequence=2)
+    left_at = house.clock()
+    house.clock.advance(5)
+    house.timers.advance(60)
+    assert await seen() == [(True, left_at)] * 3
+    gateway.cancel()
 
 
 # Profiles

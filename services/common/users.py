@@ -18,7 +18,7 @@ AT_ONCE = 1000
 
 
 class Users:
-    """What the message service needs to know of users."""
+    """What the other services need to know of users."""
 
     def __init__(self, stub: UserServiceAsyncStub, tokens: ServiceTokens) -> None:
         self._stub = stub
@@ -26,7 +26,7 @@ class Users:
 
     async def require_all(self, instance_id: str, user_ids: list[str]) -> None:
         """Raises USERS_NOT_FOUND if one of the users (all different) does not exist, and SERVICE_UNAVAILABLE."""
-        found = await self._count(instance_id, user_ids)
+        found = len(await self.existing(instance_id, user_ids))
         if found < len(user_ids):
             raise RoomlineError(
                 ErrorReason.ERROR_REASON_USERS_NOT_FOUND, missing=len(user_ids) - found, total=len(user_ids)
@@ -34,16 +34,17 @@ class Users:
 
     async def require(self, instance_id: str, user_id: str) -> None:
         """Raises USER_NOT_FOUND if the user does not exist, and SERVICE_UNAVAILABLE."""
-        if not await self._count(instance_id, [user_id]):
+        if not await self.existing(instance_id, [user_id]):
             raise RoomlineError(ErrorReason.ERROR_REASON_USER_NOT_FOUND)
 
-    async def _count(self, instance_id: str, user_ids: list[str]) -> int:
-        found = 0
+    async def existing(self, instance_id: str, user_ids: list[str]) -> set[str]:
+        """Those of the users that exist. Raises SERVICE_UNAVAILABLE."""
+        found: set[str] = set()
         for start in range(0, len(user_ids), AT_ONCE):
             request = BatchGetUsersRequest(ids=user_ids[start : start + AT_ONCE], ids_only=True)
             try:
                 answer = await self._stub.BatchGetUsers(request, metadata=self._tokens.metadata(instance_id), timeout=5)
             except grpc.aio.AioRpcError as error:
                 raise reraise(error) from error
-            found += len(answer.users)
+            found.update(user.id for user in answer.users)
         return found

@@ -1,0 +1,6 @@
+"""How services are reached."""
+
+import pytest
+
+PIPE_AND_PLAIN = [pytest.param(True, id="pipe"), pytest.param(False, id="plain", marks=pytest.mark.again)]
+"""Whether over the pipe, for fixtures of tests that are about something else (those of tests/pipe are about this)."""
