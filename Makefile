@@ -1,5 +1,7 @@
 # Everything a developer does here. `make` alone lists it.
 PYTHON ?= python3
+# Test processes; more than processors, since many tests wait.
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard proto/roomline/v1/*.proto)
@@ -21,7 +23,7 @@ run: install ## start everything on SQLite and local files, in development mode
 	$(BIN)/roomline up --dev
 
 test: install ## run the everyday test suite
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: install ## check style, imports and the contract
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/lint-imports && $(BIN)/buf lint && $(BIN)/buf format -d --exit-code

@@ -13,6 +13,7 @@ import pytest
 import structlog
 from yoyo import migrations
 
+from tests.support import databases
 from tests.support.server import Running, running_server
 
 # The tests start hundreds of processes. Where the environment keeps Python from storing byte code, as images for
@@ -28,11 +29,11 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out of the everyday run what takes long; with REQUIRE_ALL=1 nothing is left out.
 
-    That is slow tests, which say so, and, unless nothing else is asked for, repetitions and all of tests/faults.
+    That is slow tests, which say so, and, unless nothing else is asked for, thorough ones and all of tests/faults.
     """
     if os.environ.get("REQUIRE_ALL") == "1":
         return
-    left = [item for item in items if item.get_closest_marker("again") or FAULTS in item.path.parents]
+    left = [item for item in items if item.get_closest_marker("thorough") or FAULTS in item.path.parents]
     if 0 < len(left) < len(items):
         config.hook.pytest_deselected(items=left)
         gone = set(left)
@@ -69,4 +70,5 @@ def _haste() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(migrations.sqlparse, "split", lambda sql: [*split(sql)])  # its caller changes the list
         patch.setattr("uvicorn.server.asyncio", _Asyncio())
+        patch.setattr("services.common.service.migrate", databases.migrate)
         yield

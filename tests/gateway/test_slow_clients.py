@@ -15,6 +15,9 @@ from tests.gateway.backend import Backend
 from tests.gateway.client import INSTANCE, PREFIX, Client, Connection
 from tests.gateway.conftest import running_gateway
 
+pytestmark = pytest.mark.thorough
+
+
 LINE = f"GET {PREFIX}/users HTTP/1.1\r\n".encode()
 REST = b"Host: x\r\nAuthorization: Bearer x\r\n\r\n"
 GET = LINE + REST

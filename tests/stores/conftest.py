@@ -17,7 +17,7 @@ from roomline.v1.room_service_pb2 import CreateRoomRequest, OpenRoomRequest, Ope
 from services.common.call import Caller, Level
 from services.common.ids import Uuid7
 from services.common.jobs import JobStore
-from services.common.sqlite import Database, migrate
+from services.common.sqlite import Database
 from services.common.sqlite_jobs import SqliteJobs
 from services.message.access_store import AccessStore, RoleStore
 from services.message.conversation_store import ConversationStore, NameStore, RemovalStore
@@ -46,6 +46,7 @@ from services.message.store import (
     RoomStore,
 )
 from tests.support.clock import ManualClock
+from tests.support.databases import migrate
 
 SERVER = Caller(Level.SERVER, "one")
 STRANGER = Caller(Level.SERVER, "two")

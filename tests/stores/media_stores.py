@@ -14,7 +14,7 @@ from roomline.v1.media_service_pb2 import ClaimAttachmentsRequest, ReserveAttach
 
 from services.common.call import DEFAULT_LIMITS, Caller, Level, effective_limits
 from services.common.ids import Uuid7
-from services.common.sqlite import Database, migrate
+from services.common.sqlite import Database
 from services.media.server import MIGRATIONS
 from services.media.sqlite_attachments import SqliteAttachments
 from services.media.sqlite_avatars import SqliteAvatars
@@ -35,6 +35,7 @@ from services.media.store import (
     UseStore,
 )
 from tests.support.clock import ManualClock
+from tests.support.databases import migrate
 
 ROOM, OTHER_ROOM = "uid-of-a-room", "uid-of-another-room"
 SERVER = Caller(Level.SERVER, "one")

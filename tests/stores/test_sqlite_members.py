@@ -3,11 +3,11 @@
 import sqlite3
 from pathlib import Path
 
-from services.common.sqlite import migrate
 from services.message.server import MIGRATIONS
 from services.message.sqlite_membership import members_by_room
 from services.message.sqlite_user_rooms import user_rooms
 from tests.stores.conftest import Stores
+from tests.support.databases import migrate
 
 
 def test_members_of_any_number_of_rooms(tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ from tests.wire import codes
 from tests.wire.client import CURSORS, V2, V6, Caller, Reply, Server, fresh, inline, link, path_of
 from tests.wire.files import FILES
 
+pytestmark = pytest.mark.thorough
+
+
 PROVIDER = "chatkit_token_provider/v1"
 MEBIBYTE = 1024 * 1024
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from roomline.v1.message_pb2 import Part
 from roomline.v1.message_service_pb2 import SendMessageRequest
 from roomline.v1.room_service_pb2 import CreateRoomRequest
@@ -12,6 +13,8 @@ from services.message.server import build_server
 from tests.gateway.live.house import ROOM, gateway_of, opened, token_of
 from tests.gateway.live.stage import socket_at
 from tests.support.cluster import Cluster, running_cluster
+
+pytestmark = pytest.mark.thorough
 
 
 async def _send(cluster: Cluster) -> int:

@@ -27,7 +27,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield opened
 
 
-@pytest.fixture(params=["folder", *(pytest.param(one, marks=pytest.mark.again) for one in ("s3", "direct"))])
+@pytest.fixture(params=["folder", *(pytest.param(one, marks=pytest.mark.thorough) for one in ("s3", "direct"))])
 async def any_house(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[House]:

@@ -22,6 +22,9 @@ from tests.support.cluster import OPERATOR_SECRET, SERVICE_SECRET, running_clust
 from tests.support.refusals import refuses
 from tests.support.streams import answer_of
 
+pytestmark = pytest.mark.thorough
+
+
 HOUR = 3600
 BRISK = Pace(sweep=0.05, retry=0.05)
 

@@ -141,6 +141,7 @@ async def test_slow_ones_end_when_a_place_is_wanted(house: House) -> None:
     """Without that, somebody who has a few accounts would keep all large uploads of an instance waiting."""
     await serve(house, Patience(step_bytes=1000, step_seconds=10 * SECONDS, hurried_seconds=0.5))
     slow = await stuck(house, some_users(house), WHOLE_BYTES + 1)
+    answers = [asyncio.create_task(answer_of(call)) for call in slow]
     stop = asyncio.Event()
 
     async def trickle(call: Upload) -> None:
@@ -153,10 +154,12 @@ async def test_slow_ones_end_when_a_place_is_wanted(house: House) -> None:
         assert (await house.file(bytes(WHOLE_BYTES + 1), by=house.user("ann"))).size == WHOLE_BYTES + 1
     stop.set()
     await asyncio.gather(*trickling, return_exceptions=True)
+    ended, _ = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
     with refuses("DEADLINE_EXCEEDED"):
-        await answer_of(next(call for call in slow if call.done()))
-    for call in slow:
-        call.cancel()
+        await ended.pop()
+    for answer in answers:
+        answer.cancel()
+    await asyncio.gather(*answers, return_exceptions=True)
     await house.emptied(down_to=1)
 
 

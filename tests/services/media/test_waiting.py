@@ -18,6 +18,9 @@ from tests.stores.media_stores import open_stores, user
 from tests.support.refusals import refuses
 from tests.support.streams import answer_of
 
+pytestmark = pytest.mark.thorough
+
+
 MEGABYTE = 1024 * 1024
 SECONDS = 60
 

@@ -13,6 +13,9 @@ from tests.services.message.desk import TEXT, Desk, file, ids_of, until, urls_of
 from tests.support.refusals import refuses
 from tests.support.tap import Tap
 
+pytestmark = pytest.mark.thorough
+
+
 NEW_UID = "0190aaaa-0000-7000-8000-00000000000a"
 
 

@@ -11,6 +11,9 @@ from roomline.v1.message_service_pb2 import SendMessageRequest
 from tests.services.message.desk import Desk, file, until
 from tests.support.tap import Tap
 
+pytestmark = pytest.mark.thorough
+
+
 CLAIM_SECONDS = 601
 
 

@@ -29,6 +29,9 @@ from tests.support.refusals import refuses
 from tests.support.talker import Talker
 from tests.support.tap import Tap
 
+pytestmark = pytest.mark.thorough
+
+
 CHANCE = random.Random(os.environ.get("ROOMLINE_SEED", "watch"))  # noqa: S311 - a failure can be repeated
 MESSAGES = 1500
 SENDERS = 8

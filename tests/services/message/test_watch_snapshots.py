@@ -21,6 +21,9 @@ from tests.services.message.stream import said, watching
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.talker import Talker
 
+pytestmark = pytest.mark.thorough
+
+
 CHANCE = random.Random(os.environ.get("ROOMLINE_SEED", "snapshots"))  # noqa: S311 - a failure can be repeated
 USERS = ("bob", "ann", "eve")
 STEPS = 60

@@ -6,10 +6,15 @@ import random
 import threading
 from collections.abc import Callable
 
+import pytest
+
 from tests.wire.chat_api.client import Api, Person
 from tests.wire.chat_api.stream import Event, EventStream
 from tests.wire.client import Server
 from tests.wire.conftest import Target
+
+pytestmark = pytest.mark.thorough
+
 
 MESSAGES = 300
 

@@ -6,7 +6,7 @@ from tests.wire.client import Server
 from tests.wire.live.client import Subscriber
 
 
-@pytest.fixture(params=["websocket", pytest.param("http", marks=pytest.mark.again)])
+@pytest.fixture(params=["websocket", pytest.param("http", marks=pytest.mark.thorough)])
 def live(request: pytest.FixtureRequest, server: Server) -> Subscriber:
     """Subscribe over this transport."""
     return Subscriber(server, request.param)

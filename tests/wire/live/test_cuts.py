@@ -14,6 +14,9 @@ from tests.wire.client import CURSORS, V6, Server, fresh, inline, path_of
 from tests.wire.conftest import Target
 from tests.wire.live.client import Event, Subscriber, Subscription
 
+pytestmark = pytest.mark.thorough
+
+
 ACTIONS = 150
 CUTS = 0.15
 """How many events are followed by the loss of the connection."""
