@@ -36,6 +36,8 @@ MIN_PING_SECONDS = 10
 notice a peer that is gone."""
 PING_SECONDS = 20
 """How often we ask for a sign of life, as long as calls are open, and how long we wait for it."""
+STOP_SECONDS = 1.0
+"""How long gRPC may take to end what the grace time has not."""
 
 STREAM_BYTES = 256 * 1024
 """How much of a file's stream may have arrived before somebody takes it."""
@@ -126,7 +128,10 @@ class ServiceServer(grpc.GenericRpcHandler):
         grace = self._settings.shutdown_grace_seconds
         await self._health.enter_graceful_shutdown()
         # Together: one after the other would take up to twice the time, and the supervisor does not wait that long.
-        await asyncio.gather(self._pipe.drain(grace), self._server.stop(grace))
+        stopping = asyncio.create_task(self._server.stop(grace))
+        await asyncio.gather(self._pipe.drain(grace), asyncio.wait((stopping,), timeout=grace + STOP_SECONDS))
+        if not stopping.done():  # gRPC waits for ever for a stream that it has lost track of
+            log.error("server_does_not_stop")
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         """Finds the handler of a plain gRPC call; for gRPC's own use."""

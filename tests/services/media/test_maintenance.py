@@ -45,7 +45,7 @@ async def house(tmp_path: Path, clock: ShiftedClock) -> AsyncIterator[House]:
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Returns when it holds; fails if it does not soon."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await condition():  # noqa: ASYNC110 - background work tells nobody when it is done
             await asyncio.sleep(0.02)
 
