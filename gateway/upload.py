@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 from roomline.v1.error_reason_pb2 import ErrorReason
@@ -16,11 +16,11 @@ from roomline.v1.media_service_pb2 import (
 )
 
 from services.common.errors import RoomlineError
+from services.common.streams import answer_of
 
 if TYPE_CHECKING:
     from gateway.request import Request
 
-Result = TypeVar("Result")
 Step = TypeVar("Step", UploadAttachmentRequest, SetAvatarRequest)
 Answer = TypeVar("Answer", UploadAttachmentResponse, SetAvatarResponse)
 
@@ -40,7 +40,7 @@ async def upload(
     the upload is off, and stores nothing.
     """
     call = method(metadata=request.metadata)
-    answer = asyncio.ensure_future(_answer(call))
+    answer = asyncio.ensure_future(answer_of(call))
     sending = asyncio.create_task(_send(call, first, chunks, request.limits.idle_seconds))
     try:
         await asyncio.wait((sending, answer), return_when=asyncio.FIRST_COMPLETED)
@@ -61,35 +61,6 @@ def check_size(request: Request, besides: int = 0) -> None:
     limit = request.limits.file_bytes
     if (request.content_length or 0) > limit + besides:
         raise RoomlineError(ErrorReason.ERROR_REASON_FILE_TOO_LARGE, limit=limit)
-
-
-async def _answer(call: grpc.aio.StreamUnaryCall[Step, Answer]) -> Answer:
-    """The answer. A refusal is raised as the service gave it.
-
-    If it comes while a message is on its way, grpc.aio can write INTERNAL over it before anybody who awaits the call is
-    told; a callback sees what was there first.
-    """
-    statuses: list[grpc.aio.AioRpcError] = []
-    call.add_done_callback(lambda ended: statuses.append(_status(ended)))
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        told = (status for status in statuses if status.code() not in {grpc.StatusCode.OK, grpc.StatusCode.INTERNAL})
-        raise next(told, error) from None
-
-
-def _status(ended: grpc.aio.StreamUnaryCall[Step, Answer]) -> grpc.aio.AioRpcError:
-    trailing = _ready(ended.trailing_metadata())
-    return grpc.aio.AioRpcError(_ready(ended.code()), grpc.aio.Metadata(), trailing, _ready(ended.details()))
-
-
-def _ready(waiting: Coroutine[Any, Any, Result]) -> Result:
-    """The result of a coroutine that has nothing to wait for."""
-    try:
-        waiting.send(None)
-    except StopIteration as ended:
-        return ended.value  # type: ignore[no-any-return]
-    raise RuntimeError("it waits")
 
 
 async def _send(

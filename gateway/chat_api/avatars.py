@@ -14,8 +14,9 @@ from gateway.chat_api import parse, render
 from gateway.chat_api.credentials import subject
 from gateway.chat_api.endpoint import Kind
 from gateway.chat_api.errors import FORM, InputError
-from gateway.chat_api.form import MAX_REST_BYTES, FileHead, Form
+from gateway.chat_api.form import FileHead, Form
 from gateway.chat_api.media import OWN_PAGES, REVALIDATED
+from gateway.form_reader import MAX_REST_BYTES
 from gateway.response import INERT, Header, Response, json_response
 from gateway.upload import check_size, upload
 from services.common import file_headers

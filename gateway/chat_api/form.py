@@ -5,20 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
-
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
 
 from gateway.chat_api.errors import FORM, InputError, MediaTypeError
 from gateway.edge import EdgeError, EdgeReason
+from gateway.form_reader import FormReader, boundary_of
 
 MAX_FILES = 10
 """As many as a message takes."""
 MAX_PARTS = 32
-MAX_REST_BYTES = 64 * 1024
-"""All that a form may have besides the bytes of its files."""
 MAX_CAPTION_BYTES = 4096
 MAX_NAME_BYTES = 255
 
@@ -50,7 +46,7 @@ class Form:
 
     def __init__(self, content_type: str, body: AsyncIterator[bytes]) -> None:
         """`content_type` is the request's own. Raises MediaTypeError if it is no form's."""
-        self._reader = _Reader(_boundary(content_type))
+        self._reader = _Reader(boundary_of(content_type, MediaTypeError()))
         self._body = body
 
     async def files(self) -> AsyncIterator[FileHead]:
@@ -91,82 +87,25 @@ def clean_name(given: bytes) -> str:
     return visible.encode()[: MAX_NAME_BYTES - len(tail.encode())].decode(errors="ignore") + tail
 
 
-def _boundary(content_type: str) -> bytes:
-    media_type, parameters = parse_options_header(content_type if len(content_type) <= 1024 else "")
-    if media_type != b"multipart/form-data":
-        raise MediaTypeError
-    boundary = parameters.get(b"boundary", b"")
-    if not 0 < len(boundary) <= 200:
-        raise EdgeError(EdgeReason.FORM_MALFORMED)
-    return boundary
-
-
 def _check_caption(caption: bytes) -> None:
     if len(caption) > MAX_CAPTION_BYTES:
         raise InputError(FORM, f"caption: at most {MAX_CAPTION_BYTES} bytes")
 
 
-class _Reader:
-    """Takes the body in any pieces, and tells what is in it."""
+class _Reader(FormReader):
+    """Tells what is in the body."""
 
     def __init__(self, boundary: bytes) -> None:
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._part_begin,
-                "on_header_field": self._header_name,
-                "on_header_value": self._header_value,
-                "on_header_end": self._header_end,
-                "on_headers_finished": self._head_end,
-                "on_part_data": self._data,
-                "on_part_end": self._part_end,
-                "on_end": self._end,
-            },
-        )
+        super().__init__(boundary, MAX_PARTS)
         self.events: deque[FileHead | bytes] = deque()
-        self.ended = False
-        """The form is complete."""
-        self._rest = 0
-        self._parts = 0
         self._files = 0
-        self._head: dict[bytes, bytes] = {}
-        self._name = b""
-        self._value = b""
         self._field = b""
         """What the part is: a file, a caption, or nothing of interest."""
         self._caption = b""
         self._has_caption = False
 
-    def feed(self, chunk: bytes) -> None:
-        """Reads on."""
-        self._rest += len(chunk)
-        try:
-            self._parser.write(chunk)
-        except FormParserError as error:
-            raise EdgeError(EdgeReason.FORM_MALFORMED) from error
-        if self._rest > MAX_REST_BYTES:
-            raise EdgeError(EdgeReason.FORM_TOO_LARGE)
-
-    def _part_begin(self) -> None:
-        self._parts += 1
-        if self._parts > MAX_PARTS:
-            raise EdgeError(EdgeReason.FORM_TOO_LARGE)
-        self._head = {}
-
-    def _header_name(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _header_end(self) -> None:
-        self._head[self._name.lower()] = self._value
-        self._name = self._value = b""
-
-    def _head_end(self) -> None:
-        disposition, parameters = parse_options_header(self._head.get(b"content-disposition"))
-        if disposition != b"form-data":
-            return
+    def part_begins(self, parameters: Mapping[bytes, bytes]) -> None:
+        """See `FormReader`."""
         name, field = parameters.get(b"filename", b""), parameters.get(b"name", b"")
         if name or field == FILE_FIELD:
             self._file(name)
@@ -183,24 +122,22 @@ class _Reader:
             caption = self._caption.decode(errors="replace").replace("\0", "")
             _check_caption(caption.encode())  # what stands for a byte that is no UTF-8 has three
         self._has_caption = False
-        content_type = self._head.get(b"content-type", b"").decode("latin-1").strip()
-        self.events.append(FileHead(clean_name(name), content_type, caption))
+        self.events.append(FileHead(clean_name(name), self.content_type, caption))
 
-    def _data(self, data: bytes, start: int, end: int) -> None:
+    def part_goes_on(self, data: bytes) -> bool:
+        """See `FormReader`."""
         if self._field == FILE_FIELD:
-            self._rest -= end - start
-            if end > start:  # no bytes say that a file has ended
-                self.events.append(data[start:end])
+            if data:  # no bytes say that a file has ended
+                self.events.append(data)
         elif self._field == CAPTION_FIELD:
-            self._caption += data[start:end]
+            self._caption += data
             _check_caption(self._caption)
+        return self._field == FILE_FIELD
 
-    def _part_end(self) -> None:
+    def part_ends(self) -> None:
+        """See `FormReader`."""
         if self._field == FILE_FIELD:
             self.events.append(b"")
         elif self._field == CAPTION_FIELD:
             self._has_caption = True
         self._field = b""
-
-    def _end(self) -> None:
-        self.ended = True

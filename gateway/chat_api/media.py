@@ -20,8 +20,9 @@ from roomline.v1.media_service_pb2_grpc import MediaServiceStub
 from gateway.chat_api import parse, render
 from gateway.chat_api.endpoint import Kind
 from gateway.chat_api.errors import FORM, InputError
-from gateway.chat_api.form import MAX_FILES, MAX_REST_BYTES, FileHead, Form
+from gateway.chat_api.form import MAX_FILES, FileHead, Form
 from gateway.download import Shown, download
+from gateway.form_reader import MAX_REST_BYTES
 from gateway.response import Header, Response, json_response
 from gateway.upload import check_size, upload
 from services.common import file_headers

@@ -15,7 +15,8 @@ from roomline.v1.media_service_pb2 import (
 from roomline.v1.media_service_pb2_grpc import MediaServiceStub
 
 from gateway.chatkit import dialect, parse, render
-from gateway.multipart import MAX_REST_BYTES, FormFile
+from gateway.form_reader import MAX_REST_BYTES
+from gateway.multipart import FormFile
 from gateway.response import Response, json_response
 from gateway.upload import check_size, upload
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.edge import EdgeError, EdgeReason
-from gateway.multipart import MAX_PARTS, MAX_REST_BYTES, FormFile
+from gateway.form_reader import MAX_REST_BYTES
+from gateway.multipart import MAX_PARTS, FormFile
 from services.common.errors import RoomlineError
 
 TYPE = "multipart/form-data; boundary=b"

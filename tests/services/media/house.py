@@ -23,10 +23,10 @@ from roomline.v1.message_pb2 import Message, Part
 from roomline.v1.message_service_pb2 import DeleteMessageRequest, SendMessageRequest
 from roomline.v1.room_service_pb2 import CreateRoomRequest, DeleteRoomRequest
 
+from services.common.streams import answer_of
 from services.media.server import build_server
 from tests.support.cluster import Cluster, Metadata
 from tests.support.object_store import Bucket
-from tests.support.streams import answer_of
 
 CHUNK = 256 * 1024
 

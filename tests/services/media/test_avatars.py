@@ -15,12 +15,12 @@ from roomline.v1.instance_service_pb2 import ResetInstanceRequest, UpdateInstanc
 from roomline.v1.media_service_pb2 import GetAvatarRequest, SetAvatarRequest
 from roomline.v1.user_service_pb2 import DeleteUserRequest
 
+from services.common.streams import answer_of
 from services.media.avatars import MAX_BYTES
 from tests.services.media.drawings import GRADIENT, JPEG, encoded, png
 from tests.services.media.house import CHUNK, House
 from tests.support.cluster import Metadata
 from tests.support.refusals import refuses
-from tests.support.streams import answer_of
 
 RED, GREEN = (encoded(Image.new("RGB", (700, 300), colour), "PNG") for colour in ("red", "green"))
 

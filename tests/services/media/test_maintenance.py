@@ -14,13 +14,13 @@ import structlog
 from roomline.v1.media_service_pb2 import ClaimAttachmentsRequest, UploadAttachmentRequest
 from roomline.v1.media_service_pb2_grpc import MediaServiceStub
 
+from services.common.streams import answer_of
 from services.media.maintenance import Pace
 from services.message.server import build_server as build_message_server
 from tests.services.media.house import House, chunks_of, signature_of
 from tests.support.clock import ShiftedClock
 from tests.support.cluster import OPERATOR_SECRET, SERVICE_SECRET, running_cluster
 from tests.support.refusals import refuses
-from tests.support.streams import answer_of
 
 pytestmark = pytest.mark.thorough
 

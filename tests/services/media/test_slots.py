@@ -8,6 +8,7 @@ import pytest
 from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.media_service_pb2 import UploadAttachmentRequest, UploadAttachmentResponse
 
+from services.common.streams import answer_of
 from services.media.blobs import WHOLE_BYTES
 from services.media.meter import Patience
 from services.media.server import build_server
@@ -17,7 +18,6 @@ from services.media.uploads import AT_ONCE_EACH, LARGE_AT_ONCE_IN_INSTANCE
 from tests.services.media.house import House, chunks_of, signature_of
 from tests.support.cluster import Metadata
 from tests.support.refusals import refuses
-from tests.support.streams import answer_of
 
 SECONDS = 60
 Upload = grpc.aio.StreamUnaryCall[UploadAttachmentRequest, UploadAttachmentResponse]

@@ -8,6 +8,7 @@ import grpc
 import pytest
 from roomline.v1.media_service_pb2 import DeleteAttachmentRequest, DownloadAttachmentRequest, UploadAttachmentRequest
 
+from services.common.streams import answer_of
 from services.media.arrivals import Arrivals
 from services.media.blobs import FolderBlobs
 from services.media.downloads import Downloads
@@ -16,7 +17,6 @@ from services.media.server import build_server
 from tests.services.media.house import House, chunks_of, signature_of
 from tests.stores.media_stores import open_stores, user
 from tests.support.refusals import refuses
-from tests.support.streams import answer_of
 
 pytestmark = pytest.mark.thorough
 

@@ -1,4 +1,4 @@
-"""Calls that send a stream."""
+"""Calls that send a stream, from the caller's side."""
 
 from __future__ import annotations
 
