@@ -89,59 +89,37 @@ class Interceptors:
 
     async def unary(self, method: ServedMethod, data: bytes, context: Context) -> bytes:
         """Runs a unary call: serialized request in, serialized response out. A refused call ends in `context.abort`."""
-        call = RunningCall(method.name, context, self._new_id)
-        try:
+        async with RunningCall(method.name, context, self._new_id) as call:
             request = await self._admit(method, data, call)
             behavior: Callable[[Message, Context], Awaitable[Message]] = method.handler.unary_unary  # type: ignore[assignment]
             response = await behavior(request, context)
-            call.ended()
             return response.SerializeToString()
-        except Exception as error:  # noqa: BLE001 - every error becomes a status, in one place
-            await call.failed(error)
-        except asyncio.CancelledError:
-            call.cancelled()
-            raise
 
     async def client_stream(self, method: ServedMethod, requests: AsyncIterator[bytes], context: Context) -> bytes:
         """Runs a call that takes a stream: the first message decides who may; each is checked before it is handed on.
 
         A stream without any message counts as one with an empty one.
         """
-        call = RunningCall(method.name, context, self._new_id)
-        try:
+        async with RunningCall(method.name, context, self._new_id) as call:
             first = await self._admit(method, await self._first(method, requests, call), call)
             behavior: Callable[[AsyncIterator[Message], Context], Awaitable[Message]] = method.handler.stream_unary  # type: ignore[assignment]
             response = await behavior(_checked(method, first, requests), context)
-            call.ended()
             return response.SerializeToString()
-        except Exception as error:  # noqa: BLE001 - every error becomes a status, in one place
-            await call.failed(error)
-        except asyncio.CancelledError:
-            call.cancelled()
-            raise
 
     async def server_stream(self, method: ServedMethod, data: bytes, context: Context) -> AsyncGenerator[bytes]:
         """Runs a call that answers with a stream. Close it: that ends the handler."""
-        call = RunningCall(method.name, context, self._new_id)
-        try:
+        async with RunningCall(method.name, context, self._new_id) as call:
             request = await self._admit(method, data, call)
             behavior: Callable[[Message, Context], AsyncGenerator[Message]] = method.handler.unary_stream  # type: ignore[assignment]
             async with aclosing(behavior(request, context)) as responses:
                 async for response in responses:
                     yield response.SerializeToString()
-            call.ended()
-        except Exception as error:  # noqa: BLE001 - every error becomes a status, in one place
-            await call.failed(error)
-        except (asyncio.CancelledError, GeneratorExit):
-            call.cancelled()
-            raise
 
     async def both_streams(
         self, method: ServedMethod, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncGenerator[bytes]:
         """Runs a call with a stream both ways: as above. It ends when its token does, by time or by being revoked."""
-        call = RunningCall(method.name, context, self._new_id)
-        try:
+        async with RunningCall(method.name, context, self._new_id) as call:
             first = await self._admit(method, await self._first(method, requests, call), call)
             behavior: Any = method.handler.stream_stream
             async with (
@@ -150,12 +128,6 @@ class Interceptors:
             ):
                 async for response in admitted:
                     yield response.SerializeToString()
-            call.ended()
-        except Exception as error:  # noqa: BLE001 - every error becomes a status, in one place
-            await call.failed(error)
-        except (asyncio.CancelledError, GeneratorExit):
-            call.cancelled()
-            raise
 
     async def _while_admitted(self, responses: AsyncIterator[Message], call: RunningCall) -> AsyncGenerator[Message]:
         """The responses, as long as the call's token is good; raises why it is so no longer."""

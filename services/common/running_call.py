@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from types import TracebackType
+from typing import Any, NoReturn, Self
 
 import grpc
 import structlog
@@ -22,7 +24,7 @@ MAX_REQUEST_ID = 128
 
 
 class RunningCall:
-    """One call on its way: what the log says of it, and how it ends."""
+    """One call on its way: what the log says of it, and how it ends: every error in its block becomes a status."""
 
     __slots__ = ("_context", "_name", "_started", "caller", "metadata", "request_id")
 
@@ -35,14 +37,19 @@ class RunningCall:
         self.request_id: str = (self.metadata.get(telemetry.REQUEST_ID_KEY) or new_id())[:MAX_REQUEST_ID]
         telemetry.set_request_id(self.request_id)
 
-    def ended(self) -> None:
-        """The handler has done what it was asked to."""
-        if log.is_enabled_for(logging.DEBUG):  # asked first: for most calls, building the line would be for nothing
-            self._log(logging.DEBUG, "OK", "")
+    async def __aenter__(self) -> Self:
+        return self
 
-    def cancelled(self) -> None:
-        """The caller has left."""
-        self._log(logging.INFO, "CANCELLED", "CANCELLED")
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            if log.is_enabled_for(logging.DEBUG):  # asked first: for most calls, building the line would be for nothing
+                self._log(logging.DEBUG, "OK", "")
+        elif isinstance(error, Exception):
+            await self.failed(error)
+        elif isinstance(error, asyncio.CancelledError | GeneratorExit):  # the caller has left
+            self._log(logging.INFO, "CANCELLED", "CANCELLED")
 
     async def failed(self, error: Exception) -> NoReturn:
         """Ends the call with the error's status."""
