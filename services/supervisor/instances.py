@@ -96,10 +96,10 @@ class Instances:
         """
         instance = Instance(id=identity.instance_id, cluster=identity.cluster)
         key = InstanceKey(id=identity.key_id, secret=identity.secret)
-        known = await self._keys(identity.instance_id, service_secret)
-        if known is None:
+        if all(other.id != instance.id for other in await self.all()):  # asked so, the first start logs no refusal
             await self.create(instance, key)
             return identity
+        known = await self._keys(identity.instance_id, service_secret)
         if known.get(key.id) == key.secret:
             return identity
         if replace_key:
@@ -109,17 +109,14 @@ class Instances:
         await self._add_key(identity.instance_id, key)
         return identity
 
-    async def _keys(self, instance_id: str, service_secret: str) -> dict[str, str] | None:
+    async def _keys(self, instance_id: str, service_secret: str) -> dict[str, str]:
         tokens = ServiceTokens(SERVICE_ISSUER, service_secret, "supervisor")
-        try:
-            with _refusals():
-                answer = await self._stub.GetCredentials(
-                    pb.GetCredentialsRequest(instance_id=instance_id),
-                    metadata=tokens.metadata(instance_id),
-                    timeout=CALL_SECONDS,
-                )
-        except InstanceNotFoundError:
-            return None
+        with _refusals():
+            answer = await self._stub.GetCredentials(
+                pb.GetCredentialsRequest(instance_id=instance_id),
+                metadata=tokens.metadata(instance_id),
+                timeout=CALL_SECONDS,
+            )
         now = time.time() * MICROSECONDS
         return {
             key.id: key.secret
