@@ -1,4 +1,4 @@
-"""The `roomline` command: `up`, `instance`, `token`.
+"""The `roomline` command: `up`, `instance`, `token`, and in files of their own `import` and `export`.
 
 Refusals are one line on standard error and exit code 1, or 2 where the command line itself is wrong. What scripts want
 (a token, JSON) goes to standard output alone.
@@ -11,14 +11,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli_archive import export, import_app
+from services.cli_options import DataDir, settings_of
+from services.cli_push import push_key
+from services.cli_webhooks import webhook_app
 from services.supervisor.command_error import CommandError, UsageError
 
 if TYPE_CHECKING:
-    from services.common.settings import Settings
     from services.supervisor.identity import Identity
 
 app = typer.Typer(
@@ -34,13 +37,11 @@ instance_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(instance_app, name="instance")
+app.add_typer(import_app, name="import")
+app.add_typer(webhook_app, name="webhook")
 
 MAX_LIFETIME = 10 * 365 * 86400
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="Databases, keys and files; made at first start.  [ROOMLINE_DATA_DIR, or ./data]"),
-]
 InstanceOption = Annotated[
     str | None, typer.Option("--instance", envvar="ROOMLINE_INSTANCE", metavar="v1:local:ID", help="Instance locator.")
 ]
@@ -108,7 +109,7 @@ def up(
     from services.supervisor.up import Options
     from services.supervisor.up import up as run
 
-    settings = _settings(data_dir=data_dir, host=host, port=port, tls_port=tls_port)
+    settings = settings_of(data_dir=data_dir, host=host, port=port, tls_port=tls_port)
     options = Options(grpc_port, dev, _identity(instance, key), ready_file.absolute() if ready_file else None)
     raise typer.Exit(run(settings, options))
 
@@ -138,7 +139,7 @@ def create_instance(
     given = InstanceKey(id=key_id, secret=secret) if key else None
     flags = InstanceFlags(test_token_provider=test_token_provider, allow_reset=allow_reset)
     wanted = Instance(id=instance_id, cluster=cluster, flags=flags)
-    made = administer(_settings(data_dir=data_dir), lambda instances: instances.create(wanted, given))
+    made = administer(settings_of(data_dir=data_dir), lambda instances: instances.create(wanted, given))
     typer.echo(f"Instance locator  {made.locator}\nKey               {made.key}")
     typer.echo("Keep the key: it is not shown again.", err=True)
 
@@ -170,7 +171,7 @@ def update_instance(
     from services.supervisor.listing import table
 
     flags = {"test_token_provider": test_token_provider, "allow_reset": allow_reset}
-    typer.echo(table([update(_settings(data_dir=data_dir), instance, flags, limit or ())]))
+    typer.echo(table([update(settings_of(data_dir=data_dir), instance, flags, limit or ())]))
 
 
 @instance_app.command("list")
@@ -183,7 +184,7 @@ def list_instances(
     from services.supervisor.listing import as_json as to_json
     from services.supervisor.listing import table
 
-    found = administer(_settings(data_dir=data_dir), lambda instances: instances.all())
+    found = administer(settings_of(data_dir=data_dir), lambda instances: instances.all())
     if as_json:
         typer.echo(to_json(found))
     elif found:
@@ -203,7 +204,7 @@ def rotate_instance_key(
     """Give an instance a new key, shown once, and end the others."""
     from services.supervisor.administration import rotate_key
 
-    typer.echo(rotate_key(_settings(data_dir=data_dir), instance, grace))
+    typer.echo(rotate_key(settings_of(data_dir=data_dir), instance, grace))
     typer.echo("Keep the key: it is not shown again.", err=True)
 
 
@@ -227,25 +228,11 @@ def token(
 
     if not user and not su:
         raise UsageError("name a user with --user, or ask for a server token with --su")
-    folder = DataFolder(_settings(data_dir=data_dir).data_dir)
+    folder = DataFolder(settings_of(data_dir=data_dir).data_dir)
     identity = _identity(instance, key) or folder.dev_identity()
     if identity is None:
         raise CommandError(f"{folder.path} has no development instance: give --instance and --key")
     typer.echo(client_token(identity, user, lifetime, su=su))
-
-
-def _settings(**options: Any) -> Settings:
-    """The settings; options that were given win."""
-    from pydantic import ValidationError
-
-    from services.common.settings import Settings
-
-    try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"])
-        raise UsageError(f"the setting {name} (ROOMLINE_{name.upper()}) is wrong: {first['msg']}") from error
 
 
 def _identity(instance: str | None, key: str | None) -> Identity | None:
@@ -256,6 +243,10 @@ def _identity(instance: str | None, key: str | None) -> Identity | None:
     if not instance or not key:
         raise UsageError("--instance and --key go together")
     return Identity.parse(instance, key)
+
+
+app.command("export")(export)
+app.command("push-key")(push_key)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

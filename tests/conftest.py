@@ -21,7 +21,7 @@ from tests.support.server import Running, running_server
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-FAULTS = Path(__file__).parent / "faults"
+THOROUGH = {Path(__file__).parent / "faults", Path(__file__).parent / "deploy"}
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
@@ -29,11 +29,11 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out of the everyday run what takes long; with REQUIRE_ALL=1 nothing is left out.
 
-    That is slow tests, which say so, and, unless nothing else is asked for, thorough ones and all of tests/faults.
+    That is slow tests, which say so, and, unless nothing else is asked for, thorough ones and whole folders (THOROUGH).
     """
     if os.environ.get("REQUIRE_ALL") == "1":
         return
-    left = [item for item in items if item.get_closest_marker("thorough") or FAULTS in item.path.parents]
+    left = [item for item in items if item.get_closest_marker("thorough") or THOROUGH & {*item.path.parents}]
     if 0 < len(left) < len(items):
         config.hook.pytest_deselected(items=left)
         gone = set(left)

@@ -27,6 +27,7 @@ from gateway.problem import problem_of
 from gateway.response import Response, json_response
 from services.common.errors import RoomlineError
 from services.common.file_headers import UNKNOWN_TYPE
+from services.common.text_parts import TEXT_TYPE
 
 if TYPE_CHECKING:
     import grpc
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from gateway.chat_api.people import Accounts
     from gateway.chat_api.routes import Routes
     from gateway.request import Request
-
-TEXT_TYPE = "text/plain"
 
 
 class Chat:

@@ -76,6 +76,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     ErrorReason.ERROR_REASON_REGISTRATION_CLOSED: Answer(403, "registration_closed"),
     ErrorReason.ERROR_REASON_ACCOUNTS_DISABLED: _NOT_FOUND,
     ErrorReason.ERROR_REASON_INSTANCE_RESET: _NOT_FOUND,
+    ErrorReason.ERROR_REASON_PUSH_NOT_CONFIGURED: Answer(404, "push_not_configured"),
     ErrorReason.ERROR_REASON_PERMISSION_MISSING: _NOT_ALLOWED,
     ErrorReason.ERROR_REASON_SUBJECT_MISMATCH: _NOT_ALLOWED,
     ErrorReason.ERROR_REASON_CALLER_NOT_ALLOWED: _NOT_ALLOWED,
@@ -125,6 +126,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     ErrorReason.ERROR_REASON_CANCELLED: _UNAVAILABLE,
     ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED: _TIMEOUT,
     # The rest can only be mistakes of ours.
+    ErrorReason.ERROR_REASON_WEBHOOK_NOT_FOUND: _INTERNAL,
     ErrorReason.ERROR_REASON_METHOD_UNKNOWN: _INTERNAL,
     ErrorReason.ERROR_REASON_REQUEST_UNDECODABLE: _INTERNAL,
     ErrorReason.ERROR_REASON_RESPONSE_TOO_LARGE: _INTERNAL,
@@ -165,6 +167,8 @@ _FIELD_NAMES = {
     "parts": "attachments",
     "old_password": "password.old",
     "new_password": "password.new",
+    "p256dh": "keys.p256dh",
+    "auth": "keys.auth",
 }
 """Fields of requests whose names in the JSON or the query differ."""
 

@@ -32,7 +32,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _INTEGER = re.compile(r"-?[0-9]{1,16}")
 _JSON_TYPE = re.compile(r"application/(?:[^\s;/]+\+)?json", re.IGNORECASE)
 _FIRST_MILLISECOND = -62_135_596_800_000
-_LAST_MILLISECOND = 253_402_300_799_999
+LAST_MILLISECOND = 253_402_300_799_999
 """What a Timestamp can say: the years 1 to 9999."""
 _MAX_SECONDS = 366 * 86_400
 
@@ -109,6 +109,12 @@ def _uuid(value: Any, field: str) -> str:
     return value.lower()
 
 
+def optional_uuid(data: Json, name: str) -> str | None:
+    """An id, None if absent."""
+    value = data.get(name)
+    return None if value is None else _uuid(value, name)
+
+
 def _uuids(value: Any, field: str, most: int) -> list[str]:
     if type(value) is not list:
         raise _wrong(field, "a list of UUIDs")
@@ -142,7 +148,6 @@ def new_message(data: Json, header_key: str) -> NewMessage:
     if text is None and not attachments:
         raise InputError(BODY, EMPTY_MESSAGE)
     expires_at, expires_in = _expiry(data)
-    reply_to = data.get("reply_to")
     return NewMessage(
         conversation=conversation_id,
         text=text,
@@ -150,7 +155,7 @@ def new_message(data: Json, header_key: str) -> NewMessage:
         key=_key(data, header_key),
         expires_at=expires_at,
         expires_in=expires_in,
-        reply_to=None if reply_to is None else _uuid(reply_to, "reply_to"),
+        reply_to=optional_uuid(data, "reply_to"),
     )
 
 
@@ -185,7 +190,7 @@ def _expiry(data: Json) -> tuple[Timestamp | None, Duration | None]:
     at, seconds = data.get("expires_at"), data.get("expires_in")
     if at is not None and seconds is not None:
         raise InputError(BODY, "expires_at and expires_in exclude each other")
-    if at is not None and (type(at) is not int or not _FIRST_MILLISECOND <= at <= _LAST_MILLISECOND):
+    if at is not None and (type(at) is not int or not _FIRST_MILLISECOND <= at <= LAST_MILLISECOND):
         raise _wrong("expires_at", "milliseconds since the Unix epoch")
     if seconds is not None and (type(seconds) is not int or not 0 < seconds <= _MAX_SECONDS):
         raise _wrong("expires_in", f"1 to {_MAX_SECONDS} seconds")
@@ -264,7 +269,7 @@ def query_time(request: Request, name: str) -> Timestamp | None:
     value = query_integer(request, name)
     if value is None:
         return None
-    if not _FIRST_MILLISECOND <= value <= _LAST_MILLISECOND:
+    if not _FIRST_MILLISECOND <= value <= LAST_MILLISECOND:
         raise InputError(QUERY, f"{name}: out of range")
     return timestamp(value)
 

@@ -14,6 +14,7 @@ from roomline.v1.account_pb2 import Account
 from roomline.v1.account_service_pb2 import LoginResponse, RefreshResponse
 from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.message_pb2 import Message, Part
+from roomline.v1.push_pb2 import PushSubscription
 from roomline.v1.room_pb2 import (
     ROOM_KIND_CHANNEL,
     ROOM_KIND_DIRECT,
@@ -50,7 +51,7 @@ def milliseconds(value: Timestamp) -> int:
     return value.seconds * 1000 + value.nanos // 1_000_000
 
 
-def _optional_time(value: Message | Account, name: str) -> int | None:
+def _optional_time(value: Message | Account | PushSubscription, name: str) -> int | None:
     return milliseconds(getattr(value, name)) if value.HasField(name) else None  # type: ignore[arg-type]
 
 
@@ -154,6 +155,17 @@ def media_block(value: Attachment) -> Json:
 def avatar(user_uid: str) -> Json:
     """Where a user's picture is."""
     return ok(id=user_uid, link=AVATAR_PATH + user_uid)
+
+
+def push_subscription(value: PushSubscription) -> Json:
+    """A browser that is told of new messages."""
+    return {
+        "id": value.id,
+        "endpoint": value.endpoint,
+        "created_at": milliseconds(value.created_at),
+        "updated_at": milliseconds(value.updated_at),
+        "expires_at": _optional_time(value, "expires_at"),
+    }
 
 
 def media_type(value: Attachment) -> str:

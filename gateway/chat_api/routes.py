@@ -15,6 +15,7 @@ from gateway.chat_api.history import History
 from gateway.chat_api.media import Media
 from gateway.chat_api.membership import Membership
 from gateway.chat_api.people import Accounts
+from gateway.chat_api.push import Push
 from gateway.chat_api.tickets import Tickets
 from gateway.chat_api.uids import Uids
 from gateway.chat_api.users import Users
@@ -64,6 +65,7 @@ def add_routes(
         *Chat(message, media, accounts).routes(),
         *Media(media, membership).routes(),
         *Avatars(media, accounts).routes(),
+        *Push(message).routes(),
         *events.routes(),
     ]
     for method, path, handler, kind in routes:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from roomline.v1.attachment_pb2 import Attachment
 from roomline.v1.message_pb2 import Part
 
-TEXT_TYPE = "text/plain"
+from services.common.text_parts import TEXT_TYPE, is_text
 
 NOT_REPRESENTABLE = (
     "You have received a message which can't be represented in this version of the app. "
@@ -62,21 +62,16 @@ def upgrade(text: str, link_url: str | None, link_type: str, attachment_id: str 
 
 def downgrade(parts: Sequence[Part]) -> tuple[str, Link | None]:
     """Text and attachment of a message of parts: one text, alone or with one link or file in either order."""
-    if len(parts) == 1 and _is_text(parts[0]):
+    if len(parts) == 1 and is_text(parts[0]):
         return parts[0].content, None
     if len(parts) == 2:
         first, second = parts
-        if _is_text(second):
+        if is_text(second):
             first, second = second, first
         link = _link(second)
-        if _is_text(first) and link is not None:
+        if is_text(first) and link is not None:
             return first.content, link
     return NOT_REPRESENTABLE, None
-
-
-def first_text(parts: Sequence[Part]) -> str:
-    """The first text in a message; empty if there is none."""
-    return next((part.content for part in parts if _is_text(part)), "")
 
 
 def kind(media_type: str) -> str:
@@ -91,10 +86,6 @@ def file_type(given: str, name: str) -> str:
         return given
     # Of the path's last segment only: a name can look like a URL.
     return _TYPES.guess_type("x" + name.rpartition("/")[2], strict=False)[0] or "application/octet-stream"
-
-
-def _is_text(part: Part) -> bool:
-    return part.WhichOneof("body") == "content" and part.type.partition(";")[0].strip().lower() == TEXT_TYPE
 
 
 def _link(part: Part) -> Link | None:

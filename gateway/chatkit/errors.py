@@ -111,7 +111,9 @@ ANSWERS: Mapping[Reason, Answer] = {
     ErrorReason.ERROR_REASON_PASSWORD_INVALID: Answer(401, "authentication/password_invalid"),
     ErrorReason.ERROR_REASON_EMAIL_TAKEN: Answer(400, "services/{service}/email_taken"),
     ErrorReason.ERROR_REASON_REGISTRATION_CLOSED: Answer(403, "services/{service}/forbidden/registration_closed"),
+    ErrorReason.ERROR_REASON_PUSH_NOT_CONFIGURED: _NO_ROUTE,
     # The rest can only be mistakes of ours: request ids and messages are made here.
+    ErrorReason.ERROR_REASON_WEBHOOK_NOT_FOUND: _INTERNAL,
     ErrorReason.ERROR_REASON_METHOD_UNKNOWN: _INTERNAL,
     ErrorReason.ERROR_REASON_REQUEST_UNDECODABLE: _INTERNAL,
     ErrorReason.ERROR_REASON_REQUEST_ID_REUSED: _INTERNAL,

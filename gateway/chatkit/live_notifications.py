@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 from roomline.v1.error_reason_pb2 import ErrorReason
 
-from gateway.chatkit import dialect, render_live
 from gateway.chatkit.live_events import event_id, tail
 from gateway.live.change import Change, ChangeKind
 from services.common.errors import RoomlineError
+from services.common.notifications import concerns, notification, wording
 
 if TYPE_CHECKING:
     from roomline.v1.room_pb2 import Room
@@ -86,7 +86,7 @@ class _Notifier:
     def take(self, change: Change) -> None:
         """Takes what changes for the user."""
         message = change.happening.event.message_sent.message
-        if change.kind is not ChangeKind.MESSAGE_SENT or change.room is None or not change.room.room.private:
+        if change.kind is not ChangeKind.MESSAGE_SENT or change.room is None or not concerns(change.room.room):
             return
         if message.user_id == self._user_id or message.HasField("unsent_at"):
             return
@@ -121,9 +121,9 @@ class _Notifier:
 
 def _tail(notice: _Notice, sender_name: str) -> bytes:
     happening, room, members = notice
-    text = dialect.first_text(happening.event.message_sent.message.parts)
+    message = happening.event.message_sent.message
 
     def data() -> Json:
-        return render_live.notification(room, sender_name, text, members=members)
+        return notification(room, wording(room, message, sender_name, members=members))
 
     return tail(happening, event_id(happening.position), "push_notification", data)

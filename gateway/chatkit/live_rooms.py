@@ -17,6 +17,7 @@ from gateway.live.happening import Happening
 from gateway.live.room_follower import RoomFollower
 
 if TYPE_CHECKING:
+    from roomline.v1.instance_pb2 import InstanceLimits
     from roomline.v1.message_pb2 import Message
     from roomline.v1.message_service_pb2_grpc import MessageServiceAsyncStub
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from gateway.live.own_calls import OwnCalls
     from gateway.live.visit import Open, Visit
     from gateway.request import Request
-
-REPLAYED = 100
-"""How many messages a client that resumes gets at most: the newest ones."""
 
 
 class LiveRooms:
@@ -47,23 +45,23 @@ class LiveRooms:
         """For whoever may read the room's messages."""
         since = await visit.watch.begin()
         room_id = visit.request.parameters["room_id"]
-        backlog = await self._backlog(visit.request, room_id)
+        backlog = await self._backlog(visit.request, visit.caller.limits, room_id)
         follower = _Messages(visit, outlet, room_id, self._own, self._dialect)
         outlet.open()
         follower.tell_first(backlog)
         follower.begin(since, backlog.position)
         return follower
 
-    async def _backlog(self, request: Request, room_id: str) -> _Backlog:
+    async def _backlog(self, request: Request, limits: InstanceLimits, room_id: str) -> _Backlog:
         last_id = parse_live.last_event_id(request.header(b"last-event-id"))
         if last_id is not None:
-            missed = await self._newest(request, room_id, REPLAYED, after_id=last_id)
+            missed = await self._newest(request, room_id, limits.replayed_messages, after_id=last_id)
             if missed.messages:
                 return _Backlog(missed.position, missed.messages[0].id, missed.messages[::-1])
             newest = await self._newest(request, room_id, 1, with_unsent=True)  # deleted ones can be what it had last
             if newest.messages and last_id <= newest.messages[0].id:
                 return _Backlog(missed.position, last_id, [])
-        limit = parse_live.message_limit(request.query_value("message_limit"))
+        limit = parse_live.message_limit(request.query_value("message_limit"), limits.list_items)
         page = await self._newest(request, room_id, max(1, limit))  # the newest one's id is needed in any case
         newest_id = page.messages[0].id if page.messages else 0
         return _Backlog(page.position, newest_id, page.messages[:limit][::-1])

@@ -58,17 +58,15 @@ class Messages:
 
     def routes(self) -> Routes:
         """Methods and paths, below the instance."""
-        routes: Routes = [
+        return [
             ("POST", "/rooms/{room_id}/messages", self.send),
             ("GET", "/rooms/{room_id}/messages", self.page),
             ("GET", "/rooms/{room_id}/messages/{message_id}", self.get),
             ("PUT", "/rooms/{room_id}/messages/{message_id}", self.edit),
             ("DELETE", "/rooms/{room_id}/messages/{message_id}", self.delete),
+            ("DELETE", "/messages/{message_id}", self.delete),
             ("POST", "/rooms/{room_id}/typing_indicators", self.typing),
         ]
-        if self._dialect is TEXT:
-            routes.append(("DELETE", "/messages/{message_id}", self.delete))
-        return routes
 
     async def send(self, request: Request) -> Response:
         """M1: answers with the id only."""
@@ -100,7 +98,9 @@ class Messages:
     async def page(self, request: Request) -> Response:
         """M2 (spec §5.4)."""
         message = ListMessagesRequest(
-            room_id=request.parameters["room_id"], page_size=parse.limit(request.query_value("limit"))
+            room_id=request.parameters["room_id"],
+            page_size=parse.limit(request.query_value("limit")),
+            limited=True,
         )
         initial_id = request.query_value("initial_id")
         bound = None if initial_id is None else parse.query_id(initial_id, "initial_id")

@@ -19,14 +19,14 @@ from roomline.v1.user_pb2 import User
 from roomline.v1.user_service_pb2 import BatchCreateUsersRequest, NewUser, UpdateUserRequest
 
 from gateway.chatkit import dialect
-from gateway.custom_data import fill_struct, fill_value
 from gateway.edge import EdgeError, EdgeReason
 from gateway.links import Links
+from services.common.custom_data import fill_struct, fill_value
 from services.common.rules import check_count, invalid, required
 
 Json = dict[str, Any]
 
-MAX_LIMIT = 100
+MAX_LIMIT = 1000
 MAX_INT64 = 2**63 - 1
 
 _PAYLOADS = ("content", "url", "attachment")
@@ -255,7 +255,7 @@ def query_id(value: str, name: str) -> int:
 
 
 def limit(value: str | None) -> int:
-    """The `limit` of a list, at most 100; 0 stands for its default (spec §3.4, §5.4)."""
+    """The `limit` of a list; 0 stands for its default (spec §3.4, §5.4). What an instance allows, services see to."""
     return 0 if value is None else max(-1, min(query_id(value, "limit"), MAX_LIMIT))
 
 

@@ -3,7 +3,6 @@
 from gateway.chatkit import parse
 
 DEFAULT_MESSAGES = 20
-MAX_MESSAGES = 100
 
 
 def last_event_id(value: str) -> int | None:
@@ -12,7 +11,7 @@ def last_event_id(value: str) -> int | None:
     return number if number is not None and number >= 0 else None
 
 
-def message_limit(value: str | None) -> int:
-    """How many messages to begin with: 20 by default, at most 100."""
+def message_limit(value: str | None, most: int) -> int:
+    """How many messages to begin with: 20 by default."""
     number = parse.integer(value) if value is not None else None
-    return DEFAULT_MESSAGES if number is None or number < 0 else min(number, MAX_MESSAGES)
+    return min(DEFAULT_MESSAGES if number is None or number < 0 else number, most)

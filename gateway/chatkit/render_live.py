@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from roomline.v1.room_pb2 import Room
-
 from gateway.chatkit import render
 from gateway.chatkit.render import Json, timestamp
 
@@ -14,12 +12,6 @@ if TYPE_CHECKING:
     from roomline.v1.cursor_pb2 import Cursor
 
     from gateway.live.room_state import RoomState
-
-PUSH_ICON = "https://pusher.com/favicon.ico"
-PUSH_LINK = "https://pusher.com?ck_room_id="
-"""The suites compare both exactly."""
-PUSH_LENGTH = 140
-PUSH_WITHOUT_TEXT = "📎"
 
 
 def feed_room(state: RoomState) -> Json:
@@ -34,21 +26,3 @@ def feed_room(state: RoomState) -> Json:
 def cursors(values: Iterable[Cursor]) -> Json:
     """What a cursor subscription begins with (spec §10.10)."""
     return {"cursors": [render.cursor(one) for one in values]}
-
-
-def notification(room: Room, sender_name: str, text: str, *, members: int) -> Json:
-    """A push notification (spec §10.12); `text` is empty if the message has none, `members` how many the room has."""
-    body = text if len(text) <= PUSH_LENGTH else text[:PUSH_LENGTH] + "…"
-    body = body or PUSH_WITHOUT_TEXT
-    title = sender_name if members == 2 else room.name
-    if room.HasField("push_notification_title_override"):
-        title = room.push_notification_title_override
-    return {
-        "notification": {
-            "title": title,
-            "body": body if members == 2 else f"{sender_name}: {body}",
-            "icon": PUSH_ICON,
-            "deep_link": PUSH_LINK + room.id,
-        },
-        "data": {"chatkit": {"roomId": room.id}},
-    }

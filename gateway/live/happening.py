@@ -58,7 +58,7 @@ def _concerned(kind: str, event: Event) -> Concerned:
             return Concerned((change.message.room_id,))
         case "message_hidden" | "room_discarded":
             return Concerned((), (change.user_id,))
-        case "message_deleted" | "user_typed":
+        case "message_deleted" | "messages_imported" | "user_typed":
             return Concerned((change.room_id,))
         case "cursor_set":
             return Concerned((change.cursor.room_id,), (change.cursor.user_id,))

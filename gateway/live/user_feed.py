@@ -149,8 +149,9 @@ class UserFeed(Follower):
         change: Any = getattr(step.event, step.kind)
         match step.kind:
             case "members_added" if self.user_id in change.user_ids:
-                room_id = change.room_id
-                return [] if room_id in self.rooms or room_id in self._fetched else [room_id]
+                return self._unknown(change.room_id)
+            case "room_created" if change.imported:
+                return self._unknown(change.room.id)
             case "room_updated":
                 return self._stale(change.room.id)
             case "message_sent":
@@ -163,6 +164,9 @@ class UserFeed(Follower):
                 return self._stale(room_id)
             case _:
                 return []
+
+    def _unknown(self, room_id: str) -> list[str]:
+        return [] if room_id in self.rooms or room_id in self._fetched else [room_id]
 
     def _stale(self, room_id: str) -> list[str]:
         state = self.rooms.get(room_id)
@@ -212,7 +216,9 @@ class UserFeed(Follower):
             case "message_sent" if state := self._state(step, change.message.room_id):
                 state.count(change.message, step.position)
                 yield Change(ChangeKind.MESSAGE_SENT, step, change.message.room_id, state)
-            case "message_deleted" | "message_hidden" | "room_discarded" if state := self._state(step, change.room_id):
+            case "message_deleted" | "message_hidden" | "messages_imported" | "room_discarded" if state := self._state(
+                step, change.room_id
+            ):
                 state.stale = state.stale or step.position > state.counted_at
             case _:
                 yield from self._take_room(step, change)
@@ -220,7 +226,9 @@ class UserFeed(Follower):
     def _take_room(self, step: Happening, change: Any) -> Iterator[Change]:
         match step.kind:
             case "room_created":
-                if change.room.id not in self.rooms or self._state(step, change.room.id):
+                if change.imported:
+                    yield from self._room_imported(step, change.room.id)
+                elif change.room.id not in self.rooms or self._state(step, change.room.id):
                     yield self._added(step, RoomState.created(change.room, step.position))
             case "room_updated" if state := self._state(step, change.room.id):
                 state.update(change.room)
@@ -240,6 +248,15 @@ class UserFeed(Follower):
     def _added(self, step: Happening, state: RoomState) -> Change:
         self.rooms[state.room.id] = state
         return Change(ChangeKind.ROOM_ADDED, step, state.room.id, state)
+
+    def _room_imported(self, step: Happening, room_id: str) -> Iterator[Change]:
+        """A room comes with the cursors that its members had, which no event tells of."""
+        answer = self._fetched.pop(room_id, None)
+        if answer is None:  # it is known, or a later event takes the user out again
+            return
+        if answer.room.HasField("cursor"):
+            self.cursors.setdefault(room_id, answer.room.cursor)
+        yield self._added(step, RoomState.of(answer.room, answer.position))
 
     def _members_added(self, step: Happening, room_id: str, user_ids: Iterable[str]) -> Iterator[Change]:
         if self.user_id in user_ids and room_id not in self.rooms:

@@ -34,6 +34,10 @@ DEFAULT_LIMITS = InstanceLimits(
     media_files=10_000_000,
     user_media_bytes=20 * 1024**3,
     user_media_files=100_000,
+    room_name_characters=160,
+    list_items=100,
+    replayed_messages=100,
+    user_id_characters=MAX_USER_ID,
 )
 """Chatkit's documented limits, or higher (spec §12.2)."""
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 from roomline.v1.error_reason_pb2 import ErrorReason
+from roomline.v1.instance_pb2 import InstanceLimits
+from roomline.v1.user_service_pb2 import NewUser
 
 from services.common.call import Caller
 from services.common.errors import RoomlineError
@@ -30,8 +32,24 @@ def check_members(caller: Caller, count: int) -> None:
         raise RoomlineError(ErrorReason.ERROR_REASON_QUOTA_EXCEEDED, quota="room members")
 
 
-def check_message_size(caller: Caller, size: int) -> None:
-    """Raises MESSAGE_TOO_LARGE if a message has more bytes of content than the instance allows."""
-    limit = caller.limits.message_bytes
+def check_room_name(caller: Caller, name: str, field: str) -> None:
+    """Raises FIELD_INVALID if a room's name is longer than the instance allows."""
+    _check_length(name, caller.limits.room_name_characters, field)
+
+
+def check_new_user(caller: Caller, user: NewUser, path: str = "") -> None:
+    """Raises FIELD_INVALID if the user's id is longer, or `custom_data` larger, than the instance allows."""
+    _check_length(user.id, caller.limits.user_id_characters, path + "id")
+    check_custom_data(caller, user, path)
+
+
+def check_message_size(limits: InstanceLimits, size: int) -> None:
+    """Raises MESSAGE_TOO_LARGE if a message has more bytes of content than these limits allow."""
+    limit = limits.message_bytes
     if size > limit:
         raise RoomlineError(ErrorReason.ERROR_REASON_MESSAGE_TOO_LARGE, size=size, limit=limit)
+
+
+def _check_length(text: str, limit: int, field: str) -> None:
+    if len(text) > limit:
+        raise invalid(field, f"at most {limit} characters")

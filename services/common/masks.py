@@ -33,7 +33,10 @@ def merge(source: Message, target: Message, paths: Collection[str]) -> None:
 
 def _copy_field(source: Message, target: Message, name: str) -> None:
     field = source.DESCRIPTOR.fields_by_name[name]
-    if field.has_presence and not source.HasField(name):
+    if field.is_repeated:
+        target.ClearField(name)
+        getattr(target, name).extend(getattr(source, name))
+    elif field.has_presence and not source.HasField(name):
         target.ClearField(name)
     elif field.message_type is not None:
         part = getattr(target, name)

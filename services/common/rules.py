@@ -3,6 +3,7 @@
 The rules of a message type are compiled once; fields without rules cost nothing.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -188,6 +189,8 @@ def _number_check(rule: FieldRule) -> _Check:
 
 
 def _message_check(descriptor: Descriptor, rule: FieldRule) -> _Check | None:
+    if rule.unchecked:
+        return None
     parts: list[_Check] = []
     if rule.max_bytes:
         parts.append(_size_check(rule.max_bytes, lambda value: int(value.ByteSize())))
@@ -197,7 +200,7 @@ def _message_check(descriptor: Descriptor, rule: FieldRule) -> _Check | None:
         parts.append(_duration_check)
     elif descriptor.full_name in _STRUCTS:
         if rule.max_depth:
-            parts.append(_depth_check(rule.max_depth))
+            parts.append(_json_check(rule.max_depth))
     else:
         parts.append(_nested_check(descriptor))
     if not parts:
@@ -218,11 +221,13 @@ def _nested_check(descriptor: Descriptor) -> _Check:
     return run
 
 
-def _depth_check(limit: int) -> _Check:
+def _json_check(limit: int) -> _Check:
+    """So deep at most, and nothing that JSON does not have: it could never be shown, delivered or exported."""
+
     def run(value: Any, path: str) -> None:
         level = [value]
         for _ in range(limit + 1):
-            level = [child for parent in level for child in _children(parent)]
+            level = [child for parent in level for child in _children(parent, path)]
             if not level:
                 return
         raise invalid(path, f"at most {limit} levels deep")
@@ -230,7 +235,7 @@ def _depth_check(limit: int) -> _Check:
     return run
 
 
-def _children(value: Any) -> list[Any]:
+def _children(value: Any, path: str) -> list[Any]:
     if isinstance(value, struct_pb2.Struct):
         return list(value.fields.values())
     if isinstance(value, struct_pb2.ListValue):
@@ -240,4 +245,6 @@ def _children(value: Any) -> list[Any]:
         return list(value.struct_value.fields.values())
     if kind == "list_value":
         return list(value.list_value.values)
+    if kind == "number_value" and not math.isfinite(value.number_value):
+        raise invalid(path, "finite numbers only")
     return []

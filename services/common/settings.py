@@ -1,10 +1,11 @@
 """Settings of every process, read once: environment `ROOMLINE_*`, then `roomline.toml`, then these defaults."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -12,6 +13,10 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from services.common import vapid_key
+
+_SUBJECT = re.compile(r"mailto:[^@\s]+@[^@\s]+|https://[^\s/]+\S*")
 
 
 class Settings(BaseSettings):
@@ -111,6 +116,14 @@ class Settings(BaseSettings):
     time to put a large file together."""
     watch_heartbeat_seconds: float = Field(15.0, gt=0)
     """The longest silence on a stream of `EventService.Watch`."""
+    outbound_allow_private: bool = False
+    """Webhooks and web pushes may go to private networks and to this machine, and by http: for receivers of one's own.
+    Link-local addresses, under which clouds hand out credentials, stay refused."""
+    push_vapid_key: SecretStr = SecretStr("")
+    """The key that signs web pushes (RFC 8292): 32 bytes as base64url, as `roomline push-key` makes it. Empty for no
+    web push. With another key, browsers must subscribe anew."""
+    push_subject: str = Field("", max_length=255, validate_default=True)
+    """Whom push services write to if our pushes trouble them: a `mailto:` or `https:` URL."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     idempotency_hours: int = Field(24, ge=1)
@@ -125,6 +138,21 @@ class Settings(BaseSettings):
     def _listed(cls, value: object) -> object:
         """What the environment has as text is a list."""
         return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
+
+    @field_validator("push_vapid_key")
+    @classmethod
+    def _is_vapid_key(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not vapid_key.is_private(value.get_secret_value()):
+            raise ValueError("a private key on the curve P-256 as base64url; make one with: roomline push-key")
+        return value
+
+    @field_validator("push_subject")
+    @classmethod
+    def _is_subject(cls, value: str, others: ValidationInfo) -> str:
+        key: SecretStr | None = others.data.get("push_vapid_key")
+        if key is not None and key.get_secret_value() and not _SUBJECT.fullmatch(value):
+            raise ValueError("a mailto: or https: URL, which ROOMLINE_PUSH_VAPID_KEY needs")
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -61,7 +61,7 @@ def shared_rows(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[A
 
 
 def announce(connection: sqlite3.Connection, news: str) -> None:
-    """Has the database's listener told of it after the commit. A hint: of work that failed it may be told too."""
+    """Has the database's listeners told of it after the commit. A hint: of work that failed it may be told too."""
     cast("Connection", connection).news.add(news)
 
 
@@ -113,17 +113,17 @@ class Database:
         self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._committer: asyncio.Task[None] | None = None
-        self._listener: Callable[[frozenset[str]], None] = lambda _: None
+        self._listeners: list[Callable[[frozenset[str]], None]] = []
 
     def listen(self, listener: Callable[[frozenset[str]], None]) -> None:
-        """Has this called in the loop, after each commit, with what units of work have announced."""
-        self._listener = listener
+        """Has this called too, in the loop, after each commit, with what units of work have announced."""
+        self._listeners.append(listener)
 
     async def open(self) -> None:
         """Connects; `migrate` comes first."""
-        self._writer = await self._connect()
+        self._writer = await self.connect()
         for _ in range(READERS):
-            self._readers.put_nowait(await self._connect())
+            self._readers.put_nowait(await self.connect())
         self._committer = asyncio.create_task(self._commit_forever())
 
     async def close(self) -> None:
@@ -162,7 +162,9 @@ class Database:
         self._arrived.set()
         return await future
 
-    async def _connect(self) -> _Connection:
+    async def connect(self) -> _Connection:
+        """A connection beside those that the database has itself, for `snapshots` alone. Close it."""
+
         def connector() -> sqlite3.Connection:
             connection = sqlite3.connect(
                 self._path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=512, factory=Connection
@@ -209,7 +211,8 @@ class Database:
             loop.call_soon_threadsafe(_tell, batch, outcomes, failure)
             news = cast("Connection", connection).news
             if news:
-                loop.call_soon_threadsafe(self._listener, frozenset(news))
+                for listener in self._listeners:
+                    loop.call_soon_threadsafe(listener, frozenset(news))
                 news.clear()
 
     def _next_batch(self, most: int) -> list[_Waiting]:

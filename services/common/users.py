@@ -1,4 +1,4 @@
-"""Asks the user service whether users exist."""
+"""Asks the user service whether users exist, and what they are called."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from services.common.errors import RoomlineError, reraise
 from services.common.tokens import ServiceTokens
 
 if TYPE_CHECKING:
+    from roomline.v1.user_pb2 import User
     from roomline.v1.user_service_pb2_grpc import UserServiceAsyncStub
 
 AT_ONCE = 1000
@@ -39,12 +40,19 @@ class Users:
 
     async def existing(self, instance_id: str, user_ids: list[str]) -> set[str]:
         """Those of the users that exist. Raises SERVICE_UNAVAILABLE."""
-        found: set[str] = set()
+        return {user.id for user in await self._get(instance_id, user_ids, ids_only=True)}
+
+    async def names(self, instance_id: str, user_ids: list[str]) -> dict[str, str]:
+        """What those of the users are called that exist, by their ids. Raises SERVICE_UNAVAILABLE."""
+        return {user.id: user.name for user in await self._get(instance_id, user_ids, ids_only=False)}
+
+    async def _get(self, instance_id: str, user_ids: list[str], *, ids_only: bool) -> list[User]:
+        found: list[User] = []
         for start in range(0, len(user_ids), AT_ONCE):
-            request = BatchGetUsersRequest(ids=user_ids[start : start + AT_ONCE], ids_only=True)
+            request = BatchGetUsersRequest(ids=user_ids[start : start + AT_ONCE], ids_only=ids_only)
             try:
                 answer = await self._stub.BatchGetUsers(request, metadata=self._tokens.metadata(instance_id), timeout=5)
             except grpc.aio.AioRpcError as error:
                 raise reraise(error) from error
-            found.update(user.id for user in answer.users)
+            found.extend(answer.users)
         return found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -14,26 +15,31 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 
 from services.common import timestamps
 from services.common.errors import RoomlineError
+from services.common.rules import invalid
 from services.media import types
 from services.media.blobs import MissingError
 from services.media.headers import object_headers
 from services.media.meter import END_SECONDS
 from services.media.pictures import PICTURE_TYPES, THUMBNAIL_TYPE, PicturesUnavailableError
 from services.media.sqlite_attachments import etag
+from services.media.store import StoredAvatar
 from services.media.uploads import file_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from roomline.v1.archive_pb2 import AvatarRecord
     from roomline.v1.media_service_pb2 import SetAvatarRequest
 
     from services.common.call import Caller
     from services.common.users import Users
     from services.media.blobs import Blobs
     from services.media.pictures import Pictures
-    from services.media.store import AvatarStore, StoredAvatar
+    from services.media.store import AvatarStore
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 MAX_BYTES = 8 * 1024**2
 """What is taken in at most: it is held in memory until it has been looked at."""
@@ -86,8 +92,37 @@ class Avatars:
         own_slot = self._slots_each.setdefault((caller.instance_id, user_id), asyncio.Semaphore(1))
         async with own_slot, self._slots:
             limit = min(MAX_BYTES, file_limit(caller.limits, self._max_bytes))
-            data = await self._received(first, requests, limit)
-            return _shown(await self._kept(caller, user_id, await self._small(data)))
+            chunks = (request.chunk async for request in requests)
+            data = await self._small(await self._received(first, chunks, limit))
+
+            async def put(key: str) -> StoredAvatar:
+                return await self._store.put(caller.instance_id, user_id, key, len(data), caller.limits)
+
+            return _shown(await self._kept(caller.instance_id, user_id, data, put))
+
+    async def restore(self, instance_id: str, record: AvatarRecord, requests: AsyncIterator[bytes]) -> bool:
+        """Makes bytes of an archive the picture of a user who has none, as they are; False if there is one.
+
+        Raises what `set` raises but for quotas, and FIELD_INVALID if they are not those of the record.
+        """
+        own_slot = self._slots_each.setdefault((instance_id, record.user_id), asyncio.Semaphore(1))
+        async with own_slot, self._slots:
+            data = await self._received(b"", requests, MAX_KEPT_BYTES)
+            if len(data) != record.size:
+                raise RoomlineError(ErrorReason.ERROR_REASON_SIZE_MISMATCH, size=record.size)
+            if hashlib.sha256(data).digest() != record.digest:
+                raise invalid("data", "the bytes with the digest of the record")
+            is_ours = types.detect(data[: types.HEAD_BYTES], "") == THUMBNAIL_TYPE
+            if not is_ours or not await _available(self._pictures.fits(_whole(data), MAX_SIDE)):
+                raise _unusable()
+            updated_at = timestamps.from_proto(record.updated_at)
+
+            async def put(key: str) -> bool:
+                return await self._store.restore(
+                    instance_id, StoredAvatar(record.user_id, key, record.size, updated_at)
+                )
+
+            return await self._kept(instance_id, record.user_id, data, put)
 
     async def get(self, instance_id: str, user_id: str, known_etags: Collection[str]) -> tuple[Avatar, bytes]:
         """A user's picture, and its bytes unless they are known. Raises ATTACHMENT_NOT_FOUND."""
@@ -103,12 +138,12 @@ class Avatars:
                 continue
         raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND)
 
-    async def _received(self, first: bytes, requests: AsyncIterator[SetAvatarRequest], limit: int) -> bytes:
+    async def _received(self, first: bytes, chunks: AsyncIterator[bytes], limit: int) -> bytes:
         data = bytearray(first)
         try:
             async with asyncio.timeout(self._receive_seconds):
-                async for request in requests:
-                    data += request.chunk
+                async for chunk in chunks:
+                    data += chunk
                     if len(data) > limit:
                         raise RoomlineError(ErrorReason.ERROR_REASON_FILE_TOO_LARGE, limit=limit)
                 await asyncio.sleep(END_SECONDS)  # a caller who is gone has sent no end
@@ -119,21 +154,19 @@ class Avatars:
     async def _small(self, data: bytes) -> bytes:
         if types.detect(data[: types.HEAD_BYTES], "") not in PICTURE_TYPES:
             raise _unusable()
-        try:
-            small = await self._pictures.shrink(_whole(data), MAX_SIDE)
-        except PicturesUnavailableError as error:
-            raise RoomlineError(ErrorReason.ERROR_REASON_SERVICE_UNAVAILABLE, service="media") from error
+        small = await _available(self._pictures.shrink(_whole(data), MAX_SIDE))
         if small is None or len(small) > MAX_KEPT_BYTES:
             raise _unusable()
         return small
 
-    async def _kept(self, caller: Caller, user_id: str, data: bytes) -> StoredAvatar:
-        instance_id, key = caller.instance_id, self._new_key()
+    async def _kept(self, instance_id: str, user_id: str, data: bytes, put: Callable[[str], Awaitable[T]]) -> T:
+        """Writes the bytes, and returns what `put` does, which makes the object with that key the user's picture."""
+        key = self._new_key()
         await self._users.require(instance_id, user_id)
         try:
             await self._store.begin(instance_id, user_id, key)
             await self._blobs.put(key, _whole(data), object_headers(THUMBNAIL_TYPE, "avatar.webp"))
-            stored = await self._store.put(instance_id, user_id, key, len(data), caller.limits)
+            stored = await put(key)
         except BaseException:
             await self._abandon(instance_id, key)
             raise
@@ -167,6 +200,14 @@ def _shown(stored: StoredAvatar) -> Avatar:
 
 def _unusable() -> RoomlineError:
     return RoomlineError(ErrorReason.ERROR_REASON_PICTURE_UNUSABLE)
+
+
+async def _available(look: Awaitable[T]) -> T:
+    """What a look at a picture returns. Raises SERVICE_UNAVAILABLE if there can be none now."""
+    try:
+        return await look
+    except PicturesUnavailableError as error:
+        raise RoomlineError(ErrorReason.ERROR_REASON_SERVICE_UNAVAILABLE, service="media") from error
 
 
 async def _whole(data: bytes) -> AsyncIterator[bytes]:

@@ -89,6 +89,11 @@ class Pictures:
         picture = await self._look(chunks, {"thumbnails": (size,), "whole": True})
         return picture.thumbnails.get(size) if picture else None
 
+    async def fits(self, chunks: AsyncIterator[bytes], size: int) -> bool:
+        """Whether the picture can be decoded, and is at most `size` pixels wide and high. Raises what `shrink` does."""
+        picture = await self._look(chunks, {"thumbnails": (size,), "whole": True})
+        return picture is not None and size in picture.thumbnails and max(picture.width, picture.height) <= size
+
     async def _look(self, chunks: AsyncIterator[bytes], task: _Task) -> Picture | None:
         async with self._one_at_a_time:
             process, stdin, stdout = await self._start(task)

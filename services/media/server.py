@@ -8,6 +8,8 @@ from pathlib import Path
 
 from roomline.v1 import (
     access_service_pb2_grpc,
+    archive_file_service_pb2_grpc,
+    archive_service_pb2_grpc,
     instance_service_pb2_grpc,
     media_service_pb2_grpc,
     message_service_pb2_grpc,
@@ -29,6 +31,7 @@ from services.common.sqlite import Database
 from services.common.tokens import SERVICE_ISSUER, ServiceTokens, TokenVerifier
 from services.common.users import Users
 from services.media import (
+    sqlite_archive,
     sqlite_attachments,
     sqlite_avatars,
     sqlite_cleanup,
@@ -37,6 +40,8 @@ from services.media import (
     sqlite_uploads,
     sqlite_uses,
 )
+from services.media.archive_file_servicer import ArchiveFileServicer
+from services.media.archive_servicer import ArchiveServicer
 from services.media.arrivals import Arrivals
 from services.media.avatars import Avatars
 from services.media.blobs import open_blobs
@@ -123,11 +128,12 @@ def build_server(
 
     uploads = Uploads(pending, blobs, limits, new_key, settings, uploaded, maintenance.left_garbage, patience)
     downloads = Downloads(attachments, blobs, arrivals, hold_seconds)
+    users = Users(user_service_pb2_grpc.UserServiceStub(user_channel), tokens)
     avatars = Avatars(
         sqlite_avatars.SqliteAvatars(database, clock),
         blobs,
         pictures,
-        Users(user_service_pb2_grpc.UserServiceStub(user_channel), tokens),
+        users,
         new_key,
         maintenance.left_garbage,
         settings.media_max_bytes,
@@ -151,6 +157,15 @@ def build_server(
             settings.media_max_bytes,
         ),
         media_service_pb2_grpc.add_MediaServiceServicer_to_server,
+    )
+    archive = sqlite_archive.SqliteArchive(database, clock, settings.media_max_bytes)
+    server.add(
+        ArchiveServicer(archive, blobs, readers, users, removals),
+        archive_service_pb2_grpc.add_ArchiveServiceServicer_to_server,
+    )
+    server.add(
+        ArchiveFileServicer(attachments, avatars, blobs, uploads),
+        archive_file_service_pb2_grpc.add_ArchiveFileServiceServicer_to_server,
     )
     return Service(
         server,

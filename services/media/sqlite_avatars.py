@@ -22,7 +22,7 @@ class SqliteAvatars:
 
     async def get(self, instance_id: str, user_id: str) -> StoredAvatar:
         """See `AvatarStore`."""
-        found = await self._database.read(lambda connection: _find(connection, instance_id, user_id))
+        found = await self._database.read(lambda connection: find(connection, instance_id, user_id))
         if found is None:
             raise _not_found()
         return found
@@ -38,7 +38,7 @@ class SqliteAvatars:
 
         def work(connection: sqlite3.Connection) -> StoredAvatar:
             now = self._clock()
-            earlier = _find(connection, instance_id, user_id)
+            earlier = find(connection, instance_id, user_id)
             if earlier is None:
                 sqlite_usage.charge(connection, instance_id, user_id, size, limits)
             elif size > earlier.size:
@@ -50,10 +50,22 @@ class SqliteAvatars:
                 raise _not_found()
             if earlier is not None:
                 _discard(connection, earlier.blob, now)
-            connection.execute(
-                "INSERT OR REPLACE INTO avatars VALUES (?, ?, ?, ?, ?)", (instance_id, user_id, key, size, now)
-            )
-            return StoredAvatar(user_id, key, size, now)
+            return _put(connection, instance_id, StoredAvatar(user_id, key, size, now))
+
+        return await self._database.write(work)
+
+    async def restore(self, instance_id: str, avatar: StoredAvatar) -> bool:
+        """See `AvatarStore`."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if find(connection, instance_id, avatar.user_id) is not None:
+                reject(connection, instance_id, avatar.blob, self._clock())
+                return False
+            if not written(connection, avatar.blob, avatar.size, self._clock()):
+                raise _not_found()
+            sqlite_usage.add(connection, instance_id, avatar.user_id, avatar.size, 1)
+            _put(connection, instance_id, avatar)
+            return True
 
         return await self._database.write(work)
 
@@ -77,12 +89,18 @@ def remove(connection: sqlite3.Connection, instance_id: str, user_id: str, now: 
         sqlite_usage.add(connection, instance_id, user_id, -size, -1)
 
 
-def _find(connection: sqlite3.Connection, instance_id: str, user_id: str) -> StoredAvatar | None:
+def find(connection: sqlite3.Connection, instance_id: str, user_id: str) -> StoredAvatar | None:
+    """A user's picture, if there is one."""
     row = connection.execute(
         "SELECT user_id, blob, size, updated_at FROM avatars WHERE instance_id = ? AND user_id = ?",
         (instance_id, user_id),
     ).fetchone()
     return None if row is None else StoredAvatar(*row)
+
+
+def _put(connection: sqlite3.Connection, instance_id: str, avatar: StoredAvatar) -> StoredAvatar:
+    connection.execute("INSERT OR REPLACE INTO avatars VALUES (?, ?, ?, ?, ?)", (instance_id, *avatar))
+    return avatar
 
 
 def _discard(connection: sqlite3.Connection, blob: str, now: int) -> None:

@@ -235,6 +235,12 @@ class AvatarStore(Protocol):
         Raises QUOTA_EXCEEDED, and ATTACHMENT_NOT_FOUND if the object was given up; then nothing has changed.
         """
 
+    async def restore(self, instance_id: str, avatar: StoredAvatar) -> bool:
+        """Makes the written object the picture of a user who has none, whatever the quotas are.
+
+        False if the user has one: then the object is garbage. Raises ATTACHMENT_NOT_FOUND if it was given up.
+        """
+
     async def remove(self, instance_id: str, user_id: str) -> None:
         """Removes a user's picture, if there is one."""
 

@@ -17,6 +17,7 @@ _ROOMS: dict[str, Callable[[Event], list[str]]] = {
     "message_sent": lambda event: [event.message_sent.message.room_uid],
     "message_edited": lambda event: [event.message_edited.message.room_uid],
     "message_deleted": lambda event: [event.message_deleted.room_uid],
+    "messages_imported": lambda event: [event.messages_imported.room_uid],
     "cursor_set": lambda event: [event.cursor_set.room_uid],
     "user_deleted": lambda event: list(event.user_deleted.room_uids),
     "user_typed": lambda event: [event.user_typed.room_uid],

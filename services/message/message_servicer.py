@@ -1,26 +1,21 @@
 """MessageService: see proto/roomline/v1/message_service.proto."""
 
-from collections.abc import Sequence
-
 from roomline.v1 import message_service_pb2 as pb
-from roomline.v1.attachment_pb2 import Attachment
-from roomline.v1.message_pb2 import Part
 from roomline.v1.message_service_pb2_grpc import MessageServiceServicer
 
 from services.common import limits, pagination
-from services.common.call import Caller, current_caller
+from services.common.call import current_caller
 from services.common.interceptors import Context
-from services.common.rules import invalid, required
+from services.common.rules import required
 from services.message.attachments import Attachments
 from services.message.claims import Claims
+from services.message.content import check_parts
 from services.message.conversation_store import RemovalStore
 from services.message.releases import Releases
 from services.message.store import PAGE_BYTES, AttachmentStore, MessageStore
 
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 1000
-EMBEDDED = ("javascript:", "data:", "vbscript:")
-"""Schemes of URLs that lead nowhere but bring what they show along: whoever opens one runs what the sender wrote."""
 
 
 class MessageServicer(MessageServiceServicer):
@@ -45,7 +40,7 @@ class MessageServicer(MessageServiceServicer):
     async def SendMessage(self, request: pb.SendMessageRequest, context: Context) -> pb.SendMessageResponse:
         caller = current_caller()
         sender = caller.actor(request.user_id)
-        attached = _check_parts(caller, request.parts)
+        attached = check_parts(caller.limits, request.parts)
         limits.check_custom_data(caller, request)
         if attached:
             return pb.SendMessageResponse(message=await self._claims.send(caller, sender, request, attached))
@@ -59,7 +54,8 @@ class MessageServicer(MessageServiceServicer):
 
     async def ListMessages(self, request: pb.ListMessagesRequest, context: Context) -> pb.ListMessagesResponse:
         caller = current_caller()
-        size = pagination.page_size(request.page_size, default=PAGE_SIZE, maximum=MAX_PAGE_SIZE)
+        most = min(MAX_PAGE_SIZE, caller.limits.list_items) if request.limited else MAX_PAGE_SIZE
+        size = pagination.page_size(request.page_size, default=PAGE_SIZE, maximum=most)
         if request.page_token:
             (last_id,) = pagination.decode_page_token(request.page_token, int)
             if request.order == pb.MessageOrder.MESSAGE_ORDER_OLDEST_FIRST:
@@ -76,7 +72,7 @@ class MessageServicer(MessageServiceServicer):
     async def EditMessage(self, request: pb.EditMessageRequest, context: Context) -> pb.EditMessageResponse:
         caller = current_caller()
         caller.actor(request.user_id)
-        attached = _check_parts(caller, request.parts)
+        attached = check_parts(caller.limits, request.parts)
         if attached:
             edited = await self._claims.edit(caller, request, attached)
         else:
@@ -114,31 +110,3 @@ class MessageServicer(MessageServiceServicer):
         if released is not None:
             await self._releases.finish_soon(released)
         return pb.UnsendMessageResponse()
-
-
-def _check_parts(caller: Caller, parts: Sequence[Part]) -> list[str]:
-    """Checks what field rules cannot say (spec §5.3). Returns the attachments' ids, each one once.
-
-    Of an attachment only the id counts, and nothing else stays in the part.
-    """
-    if len(parts) > caller.limits.message_parts:
-        raise invalid("parts", f"at most {caller.limits.message_parts} items")
-    size = 0
-    attached: list[str] = []
-    for index, part in enumerate(parts):
-        kind = part.WhichOneof("body")
-        if kind is None:
-            raise invalid(f"parts[{index}]", "one of content, url and attachment")
-        if kind == "content":
-            size += len(part.content.encode())
-        elif kind == "url" and part.url.lower().startswith(EMBEDDED):
-            raise invalid(f"parts[{index}].url", "the URL of something elsewhere")
-        elif kind == "attachment":
-            attachment_id = part.attachment.id
-            if not attachment_id:
-                raise required(f"parts[{index}].attachment.id")
-            part.attachment.CopyFrom(Attachment(id=attachment_id))
-            if attachment_id not in attached:
-                attached.append(attachment_id)
-    limits.check_message_size(caller, size)
-    return attached

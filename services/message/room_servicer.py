@@ -55,6 +55,7 @@ class RoomServicer(RoomServiceServicer):
     async def CreateRoom(self, request: pb.CreateRoomRequest, context: Context) -> pb.CreateRoomResponse:
         caller = current_caller()
         creator = caller.actor()
+        limits.check_room_name(caller, request.name, "name")
         limits.check_custom_data(caller, request)
         members = list(dict.fromkeys((creator, *request.user_ids)))
         limits.check_members(caller, len(members))
@@ -86,8 +87,10 @@ class RoomServicer(RoomServiceServicer):
         caller = current_caller()
         limits.check_custom_data(caller, request.room, "room.")
         paths = frozenset(masked_paths(request.update_mask, request.room, UPDATABLE))
-        if "name" in paths and not request.room.name:
-            raise required("room.name")
+        if "name" in paths:
+            if not request.room.name:
+                raise required("room.name")
+            limits.check_room_name(caller, request.room.name, "room.name")
         return await self._rooms.update(caller, request, paths)
 
     async def DeleteRoom(self, request: pb.DeleteRoomRequest, context: Context) -> pb.DeleteRoomResponse:
@@ -169,7 +172,7 @@ class RoomServicer(RoomServiceServicer):
         return pb.PurgeUserResponse()
 
     async def PurgeInstance(self, request: pb.PurgeInstanceRequest, context: Context) -> pb.PurgeInstanceResponse:
-        await self._purges.instance(current_caller().instance_id)
+        await self._purges.instance(current_caller().instance_id, for_good=request.for_good)
         return pb.PurgeInstanceResponse()
 
     async def OpenRoom(self, request: pb.OpenRoomRequest, context: Context) -> pb.OpenRoomResponse:

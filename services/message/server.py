@@ -8,13 +8,16 @@ from pathlib import Path
 
 from roomline.v1 import (
     access_service_pb2_grpc,
+    archive_service_pb2_grpc,
     cursor_service_pb2_grpc,
     event_service_pb2_grpc,
     instance_service_pb2_grpc,
     media_service_pb2_grpc,
     message_service_pb2_grpc,
+    push_service_pb2_grpc,
     room_service_pb2_grpc,
     user_service_pb2_grpc,
+    webhook_service_pb2_grpc,
 )
 
 from services.common.backoff import Backoff
@@ -22,6 +25,7 @@ from services.common.channels import connect
 from services.common.credentials import CredentialsCopy
 from services.common.ids import MICROSECONDS, Clock, Uuid7, wall_clock
 from services.common.interceptors import Interceptors
+from services.common.outbound import Outbound
 from services.common.server import ServiceServer
 from services.common.service import Service, background, stored
 from services.common.service_folder import ServiceFolder
@@ -32,6 +36,7 @@ from services.common.tokens import SERVICE_ISSUER, ServiceTokens, TokenVerifier
 from services.common.users import Users
 from services.message import (
     sqlite_access,
+    sqlite_archive,
     sqlite_attachments,
     sqlite_conversations,
     sqlite_cursors,
@@ -47,6 +52,7 @@ from services.message import (
     sqlite_rooms,
 )
 from services.message.access_servicer import AccessServicer, LocalAuthorizer
+from services.message.archive_servicer import ArchiveServicer
 from services.message.attachments import Attachments
 from services.message.claims import Claims
 from services.message.conversations import Conversations
@@ -59,6 +65,8 @@ from services.message.message_servicer import MessageServicer
 from services.message.names import LocalNames
 from services.message.releases import Releases
 from services.message.room_servicer import RoomServicer
+from services.message.web_push import WebPush
+from services.message.webhooks import Webhooks
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -110,7 +118,12 @@ def build_server(
     names = LocalNames(sqlite_names.SqliteNames(database))
     events = sqlite_events.SqliteEvents(database, clock)
     feed = Feed(events, users, attachments, clock, backoff or Backoff(), settings.watch_heartbeat_seconds)
+    outbound = Outbound(allow_private=settings.outbound_allow_private)
+    webhooks = Webhooks(settings, database, feed, requests, outbound, clock, new_id, backoff)
+    web_push = WebPush(settings, database, events, outbound, users, clock, new_id, backoff)
     database.listen(feed.wake)
+    database.listen(webhooks.wake)
+    database.listen(web_push.wake)
 
     verifier = TokenVerifier(credentials, service_secret, settings.operator_secret.get_secret_value(), seconds)
     server = ServiceServer(settings, Interceptors(verifier, LocalAuthorizer(access), new_id, names))
@@ -141,14 +154,23 @@ def build_server(
         AccessServicer(access, roles, requests, users, clock),
         access_service_pb2_grpc.add_AccessServiceServicer_to_server,
     )
+    server.add(
+        ArchiveServicer(sqlite_archive.SqliteArchive(database, clock), users, clock),
+        archive_service_pb2_grpc.add_ArchiveServiceServicer_to_server,
+    )
     server.add(EventServicer(events, feed), event_service_pb2_grpc.add_EventServiceServicer_to_server)
+    server.add(webhooks.servicer, webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server)
+    server.add(web_push.servicer, push_service_pb2_grpc.add_PushServiceServicer_to_server)
     resources: list[AbstractAsyncContextManager[object]] = [
         stored(folder, database, MIGRATIONS),
         user_channel,
         media_channel,
+        outbound,
         background(credentials.watch),
         background(maintenance.run),
         background(releases.run),
         background(Expiry(removals, releases, backoff or Backoff()).run),
+        *webhooks.resources,
+        *web_push.resources,
     ]
     return Service(server, resources, before_stop=feed.stop)

@@ -32,18 +32,34 @@ def draw(connection: sqlite3.Connection, instance_id: str, *, messages: int = 0,
     There is one writer, so positions are handed out in commit order; a rolled-back change gives its numbers back. What
     was taken last is written once for all changes that are committed together.
     """
-    rows = shared_rows(connection)
-    last = rows.get((_KEEP, instance_id)) or connection.execute(_LAST, (instance_id,)).fetchone()
-    position, message_id, room_key = last or (0, FIRST_MESSAGE_ID - 1, 0)
-    numbers = Numbers(position + 1, message_id + messages, room_key + rooms)
-    rows[_KEEP, instance_id] = numbers
+    last = _last(connection, instance_id)
+    numbers = Numbers(last.position + 1, last.message_id + messages, last.room_key + rooms)
+    shared_rows(connection)[_KEEP, instance_id] = numbers
     return numbers
 
 
+def draw_message_id(connection: sqlite3.Connection, instance_id: str, imported: int = 0) -> int:
+    """The id of an imported message, of which the log says nothing: its own if it has one, or else the next.
+
+    The next one to be drawn is greater than both.
+    """
+    last = _last(connection, instance_id)
+    message_id = imported or last.message_id + 1
+    kept = last._replace(message_id=max(last.message_id, message_id))
+    shared_rows(connection)[_KEEP, instance_id] = kept
+    return message_id
+
+
+def _last(connection: sqlite3.Connection, instance_id: str) -> Numbers:
+    """What was taken last."""
+    known = shared_rows(connection).get((_KEEP, instance_id)) or connection.execute(_LAST, (instance_id,)).fetchone()
+    return Numbers(*(known or (0, FIRST_MESSAGE_ID - 1, 0)))
+
+
 def position(connection: sqlite3.Connection, instance_id: str) -> int:
-    """The last place in the log, 0 if there is none. For reading work: while writing, `draw` knows better."""
-    row = connection.execute("SELECT position FROM logs WHERE instance_id = ?", (instance_id,)).fetchone()
-    return 0 if row is None else int(row[0])
+    """The last place in the log, 0 if there is none; while writing, what is committed together counts too."""
+    last = shared_rows(connection).get((_KEEP, instance_id)) or connection.execute(_LAST, (instance_id,)).fetchone()
+    return 0 if last is None else int(last[0])
 
 
 def roles_changed(connection: sqlite3.Connection, instance_id: str) -> None:

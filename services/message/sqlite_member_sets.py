@@ -8,15 +8,15 @@ from roomline.v1.room_pb2 import RoomKind
 
 from services.message.sqlite_membership import member_ids
 
-_PAIR = 2
+PAIR = 2
 """How many members a direct room has."""
 
 
 def kind_of(members: Collection[str]) -> "RoomKind.ValueType":
     """What sort of room so many users, all different, make."""
-    if len(members) > _PAIR:
+    if len(members) > PAIR:
         return RoomKind.ROOM_KIND_GROUP
-    return RoomKind.ROOM_KIND_DIRECT if len(members) == _PAIR else RoomKind.ROOM_KIND_CHANNEL
+    return RoomKind.ROOM_KIND_DIRECT if len(members) == PAIR else RoomKind.ROOM_KIND_CHANNEL
 
 
 def digest(members: Collection[str]) -> bytes:
@@ -46,7 +46,7 @@ def refresh(connection: sqlite3.Connection, instance_id: str, kind: int, room_ke
     if kind == RoomKind.ROOM_KIND_UNSPECIFIED:
         return
     members = member_ids(connection, instance_id, room_key)
-    complete = kind != RoomKind.ROOM_KIND_DIRECT or len(members) == _PAIR
+    complete = kind != RoomKind.ROOM_KIND_DIRECT or len(members) == PAIR
     connection.execute(
         "UPDATE rooms SET member_set = ? WHERE instance_id = ? AND key = ?",
         (digest(members) if complete else None, instance_id, room_key),

@@ -8,7 +8,8 @@ from roomline.v1.event_pb2 import Event, UserDeleted
 from services.common.errors import RoomlineError
 from services.common.ids import MICROSECONDS, Clock
 from services.common.sqlite import Database, Work, announce
-from services.message import sqlite_log, sqlite_member_sets
+from services.message import sqlite_log, sqlite_member_sets, sqlite_push_reading
+from services.message.webhook_store import WEBHOOKS
 
 PIECE = 2000
 """Rows removed in one unit of work, so that no other writer waits long."""
@@ -17,7 +18,7 @@ REMEMBER_PURGED_SECONDS = 3600
 """Far longer than any call takes that asked the user service before a purge and writes after it."""
 
 
-_OF_USERS = ("members", "past_members", "cursors", "hidden", "role_assignments")
+_OF_USERS = ("members", "past_members", "cursors", "hidden", "role_assignments", "push_subscriptions")
 
 EVERYBODY = ""
 """The mark of an instance that was wiped, in the place of a user id."""
@@ -33,6 +34,27 @@ def refuse_purged(connection: sqlite3.Connection, instance_id: str, user_ids: li
     if rows:
         missing = len(user_ids) if (EVERYBODY,) in rows else len(rows)
         raise RoomlineError(ErrorReason.ERROR_REASON_USERS_NOT_FOUND, missing=missing, total=len(user_ids))
+
+
+def purged_since(connection: sqlite3.Connection, instance_id: str, asked_at: int) -> set[str]:
+    """Who was purged since the user service was asked about users. Raises USERS_NOT_FOUND if everybody was."""
+    rows = connection.execute(
+        "SELECT user_id FROM purged_users WHERE instance_id = ? AND purged_at >= ?", (instance_id, asked_at)
+    )
+    purged = {user_id for (user_id,) in rows}
+    if EVERYBODY in purged:
+        raise RoomlineError(ErrorReason.ERROR_REASON_USERS_NOT_FOUND, missing=1, total=1)
+    return purged
+
+
+def refuse_wiped(connection: sqlite3.Connection, instance_id: str, asked_at: int) -> None:
+    """Raises INSTANCE_RESET if the instance was wiped since a call began that has waited for others in between."""
+    row = connection.execute(
+        "SELECT 1 FROM purged_users WHERE instance_id = ? AND purged_at >= ? AND user_id = ?",
+        (instance_id, asked_at, EVERYBODY),
+    ).fetchone()
+    if row is not None:
+        raise RoomlineError(ErrorReason.ERROR_REASON_INSTANCE_RESET)
 
 
 def remove_room(connection: sqlite3.Connection, instance_id: str, room_id: str, room_key: int) -> None:
@@ -71,6 +93,7 @@ class SqlitePurges:
                 removed += connection.execute(
                     f"DELETE FROM {table} WHERE instance_id = ? AND {column} = ?", (instance_id, user_id)
                 ).rowcount
+            sqlite_push_reading.end_if_unused(connection, instance_id)
             for _, kind, key, _ in rooms:
                 sqlite_member_sets.refresh(connection, instance_id, kind, key)
             known = connection.execute(
@@ -85,7 +108,7 @@ class SqlitePurges:
 
         await self._database.write(work)
 
-    async def instance(self, instance_id: str) -> None:
+    async def instance(self, instance_id: str, *, for_good: bool = False) -> None:
         """See `PurgeStore`."""
 
         def work(connection: sqlite3.Connection) -> int:
@@ -95,9 +118,14 @@ class SqlitePurges:
             )
             for table in ("rooms", *_OF_USERS, "roles", "role_permissions", "purged_users", "releases", "jobs"):
                 connection.execute(f"DELETE FROM {table} WHERE instance_id = ?", (instance_id,))
+            sqlite_push_reading.end_if_unused(connection, instance_id)
             connection.execute("INSERT INTO purged_users VALUES (?, ?, ?)", (instance_id, EVERYBODY, now))
             position = sqlite_log.draw(connection, instance_id).position
             connection.execute("INSERT OR REPLACE INTO log_trims VALUES (?, ?, ?)", (instance_id, position, position))
+            if for_good:
+                for table in ("webhooks", "log_readers"):
+                    connection.execute(f"DELETE FROM {table} WHERE instance_id = ?", (instance_id,))
+                announce(connection, WEBHOOKS + instance_id)
             announce(connection, instance_id)
             return position
 

@@ -25,6 +25,12 @@ from services.message.sqlite_message_rows import MessageRow
 from services.message.sqlite_rooms import RoomRow
 from services.message.store import Owner
 
+LAST_MESSAGE_AT = (
+    "(SELECT created_at FROM messages x WHERE x.instance_id = rooms.instance_id AND x.room_key = rooms.key"
+    " AND x.unsent_at IS NULL ORDER BY x.id DESC LIMIT 1)"
+)
+"""The column of that name, for an update of `rooms`."""
+
 LONGEST_SECONDS = 366 * 86400
 """A year, whichever it is."""
 
@@ -56,9 +62,7 @@ def wipe(connection: sqlite3.Connection, instance_id: str, room: RoomRow, row: M
         (now, now, instance_id, room.key, row.id),
     )
     connection.execute(
-        "UPDATE rooms SET message_count = message_count - 1, last_message_at ="
-        " (SELECT created_at FROM messages x WHERE x.instance_id = rooms.instance_id AND"
-        " x.room_key = rooms.key AND x.unsent_at IS NULL ORDER BY x.id DESC LIMIT 1)"
+        f"UPDATE rooms SET message_count = message_count - 1, last_message_at = {LAST_MESSAGE_AT}"
         " WHERE instance_id = ? AND id = ?",
         (instance_id, room.id),
     )

@@ -56,7 +56,7 @@ class SqliteRoles:
                 raise RoomlineError(ErrorReason.ERROR_REASON_ROLE_ALREADY_EXISTS, name=name)
             connection.execute("INSERT INTO roles VALUES (?, ?, ?, ?)", (instance_id, scope, name, self._clock()))
             role = Role(name=name, scope=scope, permissions=dict.fromkeys(request.role.permissions))
-            _put_permissions(connection, instance_id, role)
+            put_permissions(connection, instance_id, role)
             return CreateRoleResponse(role=role)
 
         return await self._write(caller, request, CreateRoleResponse, work)
@@ -86,7 +86,7 @@ class SqliteRoles:
             permissions = dict.fromkeys((*kept, *request.add_permissions))
             role = Role(name=role.name, scope=role.scope, permissions=permissions)
             _remove_permissions(connection, caller.instance_id, request.scope, request.name)
-            _put_permissions(connection, caller.instance_id, role)
+            put_permissions(connection, caller.instance_id, role)
             return UpdateRolePermissionsResponse(role=role)
 
         return await self._write(caller, request, UpdateRolePermissionsResponse, work)
@@ -125,7 +125,8 @@ def _existing(connection: sqlite3.Connection, instance_id: str, scope: RoleScope
     return role
 
 
-def _put_permissions(connection: sqlite3.Connection, instance_id: str, role: Role) -> None:
+def put_permissions(connection: sqlite3.Connection, instance_id: str, role: Role) -> None:
+    """Writes the permissions of a role that has none yet."""
     connection.executemany(
         "INSERT INTO role_permissions VALUES (?, ?, ?, ?, ?)",
         [

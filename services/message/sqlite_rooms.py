@@ -250,16 +250,21 @@ def create_room(
     connection: sqlite3.Connection, instance_id: str, row: RoomRow, members: list[str], position: int
 ) -> Room:
     """Writes a room, its members and the event."""
+    insert_room(connection, instance_id, row)
+    add_members(connection, instance_id, row.key, members, position, row.created_at)
+    room = to_room(row, members)
+    sqlite_log.append(connection, instance_id, position, Event(room_created=RoomCreated(room=room)), row.created_at)
+    return room
+
+
+def insert_room(connection: sqlite3.Connection, instance_id: str, row: RoomRow) -> None:
+    """Writes a room, which has no members yet."""
     connection.execute(
         "INSERT INTO rooms (instance_id, key, id, uid, name, created_by_id, private, custom_data,"
         " push_notification_title_override, created_at, updated_at, last_message_at, kind)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (instance_id, *row),
     )
-    add_members(connection, instance_id, row.key, members, position, row.created_at)
-    room = to_room(row, members)
-    sqlite_log.append(connection, instance_id, position, Event(room_created=RoomCreated(room=room)), row.created_at)
-    return room
 
 
 def delete_room(connection: sqlite3.Connection, instance_id: str, row: RoomRow, now: int) -> Owner:

@@ -266,8 +266,11 @@ class PurgeStore(Protocol):
     async def user(self, instance_id: str, user_id: str) -> None:
         """Removes memberships, cursors and roles of a deleted user; messages and rooms stay."""
 
-    async def instance(self, instance_id: str) -> None:
-        """Removes everything of the instance. Positions and message ids go on rising."""
+    async def instance(self, instance_id: str, *, for_good: bool = False) -> None:
+        """Removes everything of the instance. Positions and message ids go on rising.
+
+        Webhooks, which were set up for it, go only with an instance that is gone for good.
+        """
 
     async def remains(self) -> None:
         """Removes the messages of deleted rooms, a piece at a time, until none is left."""

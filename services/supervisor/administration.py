@@ -14,11 +14,11 @@ from services.common.settings import Settings
 from services.common.telemetry import configure_logging
 from services.supervisor.command_error import CommandError, UsageError
 from services.supervisor.data_folder import POLL_SECONDS, DataFolder, DataFolderBusyError
-from services.supervisor.deployment import Run, Secrets
+from services.supervisor.deployment import Secrets
 from services.supervisor.doors import leave_to_operator
 from services.supervisor.identity import Identity, instance_id_of
 from services.supervisor.instances import Instances, connected
-from services.supervisor.private_file import read_private_file
+from services.supervisor.running import running
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ async def _instances(settings: Settings) -> AsyncIterator[Instances]:
                 stack.enter_context(folder.lock())
             except DataFolderBusyError:
                 # SQLite has one writer: whoever holds the folder is asked to do it.
-                run = _running(folder)
+                run = running(folder)
                 if run is not None:
                     secret = Secrets.of(settings, folder).operator
                     yield await stack.enter_async_context(connected(run.grpc["user"], secret))
@@ -105,15 +105,3 @@ async def _instances(settings: Settings) -> AsyncIterator[Instances]:
                 yield Instances(stub, tokens)
                 return
         await asyncio.sleep(POLL_SECONDS)
-
-
-def _running(folder: DataFolder) -> Run | None:
-    """Where the process that holds the folder listens; None if it is no server, or has not got that far."""
-    text = read_private_file(folder.run_file)
-    if text is None:
-        return None
-    try:
-        run = Run.from_json(text)
-        return run if run.pids["supervisor"] == folder.holder() else None
-    except (ValueError, TypeError, KeyError):
-        return None

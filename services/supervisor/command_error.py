@@ -18,3 +18,9 @@ class UsageError(CommandError):
     """Options that make no sense, or none together."""
 
     exit_code = 2
+
+
+class StoppedError(CommandError):
+    """Ctrl-C, in the middle of something that can be gone on with."""
+
+    exit_code = 130

@@ -39,6 +39,11 @@ class DataFolder:
         return self.path / "run.json"
 
     @property
+    def service_secret_file(self) -> Path:
+        """What the processes of the running server sign their tokens with, for commands that call its services."""
+        return self.path / "service.secret"
+
+    @property
     def tls(self) -> Path:
         """The folder of the development CA and certificate."""
         return self.path / "tls"

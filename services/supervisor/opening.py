@@ -52,6 +52,7 @@ class Opening:
 
     async def serve(self, supervisor: Supervisor) -> NoReturn:
         """Runs until cancelled. Raises CommandError if something does not get ready."""
+        write_private_file(self._folder.service_secret_file, self._secrets.service)
         write_private_file(self._folder.run_file, self._described.to_json())
         ready = [self._ready(supervisor, name) for name in (*SERVICES, GATEWAY)]
         has_instances, *_ = await asyncio.gather(self._prepare_instances(supervisor), *ready)

@@ -46,7 +46,7 @@ def up(settings: Settings, options: Options) -> int:
     with ExitStack() as stack:
         folder = DataFolder(settings.data_dir)
         lock = stack.enter_context(folder.lock())
-        for stale in (folder.run_file, options.ready_file):
+        for stale in (folder.run_file, folder.service_secret_file, options.ready_file):
             if stale is not None:
                 _remove(stale)
                 stack.callback(_remove, stale)

@@ -7,8 +7,8 @@ in between, or a service that is away, only delays it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 import grpc
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from roomline.v1.room_service_pb2_grpc import RoomServiceAsyncStub
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 PURGE_USER_SECONDS = 5
 PURGE_INSTANCE_SECONDS = 60
@@ -49,12 +51,13 @@ class Purges:
         await _answer(self._rooms.PurgeUser(request, metadata=metadata, timeout=PURGE_USER_SECONDS))
         await self._purge_media(instance_id, user_id, PURGE_USER_SECONDS)
 
-    async def instance(self, instance_id: str) -> None:
-        """Removes rooms, messages, roles and media. Raises RoomlineError, such as SERVICE_UNAVAILABLE."""
-        metadata = self._tokens.metadata(instance_id)
-        await _answer(
-            self._rooms.PurgeInstance(PurgeInstanceRequest(), metadata=metadata, timeout=PURGE_INSTANCE_SECONDS)
-        )
+    async def instance(self, instance_id: str, *, for_good: bool) -> None:
+        """Removes rooms, messages, roles and media, and what was set up for an instance that is deleted for good.
+
+        Raises RoomlineError, such as SERVICE_UNAVAILABLE.
+        """
+        request, metadata = PurgeInstanceRequest(for_good=for_good), self._tokens.metadata(instance_id)
+        await _answer(self._rooms.PurgeInstance(request, metadata=metadata, timeout=PURGE_INSTANCE_SECONDS))
         await self._purge_media(instance_id, "", PURGE_INSTANCE_SECONDS)
 
     async def _purge_media(self, instance_id: str, user_id: str, seconds: float) -> None:
@@ -115,7 +118,7 @@ class Deletions:
                         self._deleted(deletion.instance_id, deletion.id)
                         await self._purges.user(deletion.instance_id, deletion.id)
                     else:
-                        await self.clear(deletion.instance_id)
+                        await self.clear(deletion.instance_id, for_good=True)
                     await self._store.finished(deletion)
         except BaseException:
             self._left.set()
@@ -139,14 +142,31 @@ class Deletions:
         except RoomlineError as error:
             raise RoomlineError(ErrorReason.ERROR_REASON_DELETION_PENDING, kind=deletion.kind) from error
 
-    async def clear(self, instance_id: str) -> None:
-        """Removes everything in an instance, here and elsewhere. Raises RoomlineError if that fails."""
+    async def freeing(self, instance_id: str, user_ids: Iterable[str], create: Callable[[], Awaitable[T]]) -> T:
+        """What `create` returns, which makes users of these ids; deletions that it meets are finished before it.
+
+        Raises DELETION_PENDING if that fails, and what `create` raises.
+        """
+        try:
+            return await create()
+        except RoomlineError as error:
+            if error.reason != ErrorReason.ERROR_REASON_DELETION_PENDING:
+                raise
+        for user_id in user_ids:
+            await self.finish_before_reuse(Deletion(instance_id, DeletionKind.USER, user_id))
+        return await create()
+
+    async def clear(self, instance_id: str, *, for_good: bool = False) -> None:
+        """Removes everything in an instance, here and elsewhere. Raises RoomlineError if that fails.
+
+        What was set up for it, such as webhooks, goes only if the instance itself is deleted.
+        """
         # Users first: who is asked about them from now on says no, and what was asked before is refused by the purge.
         try:
             await self._store.wipe(instance_id)
         finally:
             await self._wiped(instance_id)
-        await self._purges.instance(instance_id)
+        await self._purges.instance(instance_id, for_good=for_good)
         await self._store.drop_user_deletions(instance_id)
         # A purge still on its way would hit users that are created next.
         for deletion, lock in list(self._locks.items()):

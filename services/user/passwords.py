@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Self, TypeVar
 from unicodedata import normalize
 
-from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
 from roomline.v1.error_reason_pb2 import ErrorReason
 
@@ -28,9 +28,31 @@ MAX_WAITING = 64
 """Hashes that wait for their turn; more are refused."""
 
 
+NO_PASSWORD = ""
+"""Stands for a hash that no password has: nobody logs in before a password has been set."""
+MAX_MEMORY_COST = 1024 * 1024
+"""KiB that a hash made elsewhere may take to be checked."""
+MAX_TIME_COST = 64
+"""Passes that it may take."""
+MAX_PARALLELISM = 16
+
+
 def default_hasher() -> PasswordHasher:
     """RFC 9106's second choice, 64 MiB and three passes, but on one core: others have work to do as well."""
     return PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
+
+
+def is_usable(hashed: str) -> bool:
+    """Whether that is an Argon2 hash (PHC string format) that can be checked at a cost that is not absurd."""
+    try:
+        made_with = extract_parameters(hashed)
+    except InvalidHashError:
+        return False
+    return (
+        made_with.memory_cost <= MAX_MEMORY_COST
+        and made_with.time_cost <= MAX_TIME_COST
+        and made_with.parallelism <= MAX_PARALLELISM
+    )
 
 
 class Passwords:

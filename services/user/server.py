@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from joserfc.jwk import RSAKey
 from roomline.v1.access_service_pb2_grpc import AccessServiceStub
 from roomline.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_server
+from roomline.v1.archive_service_pb2_grpc import add_ArchiveServiceServicer_to_server
 from roomline.v1.instance_service_pb2_grpc import add_InstanceServiceServicer_to_server
 from roomline.v1.media_service_pb2_grpc import MediaServiceStub
 from roomline.v1.presence_service_pb2_grpc import add_PresenceServiceServicer_to_server
@@ -29,6 +30,7 @@ from services.common.sqlite_jobs import SqliteJobs
 from services.common.tokens import API_KEY_ISSUER, OPERATOR_ISSUER, SERVICE_ISSUER, ServiceTokens, TokenVerifier
 from services.user.account_keys import AccountKeys, new_rsa_key
 from services.user.account_servicer import AccountRules, AccountServicer
+from services.user.archive_servicer import ArchiveServicer
 from services.user.deletions import Deletions, Purges
 from services.user.directory import Directory
 from services.user.instance_servicer import InstanceServicer
@@ -40,6 +42,7 @@ from services.user.session_ends import SessionEnds
 from services.user.sessions import Sessions
 from services.user.sqlite_account_keys import SqliteAccountKeys
 from services.user.sqlite_accounts import SqliteAccounts
+from services.user.sqlite_archive import SqliteArchive
 from services.user.sqlite_deletions import JOB_IS_LEFT, SqliteDeletions
 from services.user.sqlite_instances import SqliteInstances
 from services.user.sqlite_sessions import SqliteSessions
@@ -123,6 +126,7 @@ def build_server(
     server = ServiceServer(settings, Interceptors(verifier, authorizer, new_id))
     users = SqliteUsers(database, clock, new_id)
     server.add(UserServicer(users, jobs, deletions, directory), add_UserServiceServicer_to_server)
+    server.add(ArchiveServicer(SqliteArchive(database), deletions), add_ArchiveServiceServicer_to_server)
     server.add(PresenceServicer(presence, users), add_PresenceServiceServicer_to_server)
     server.add(
         AccountServicer(rules, accounts, sessions, keys, directory, passwords, Throttle(seconds), presence),

@@ -27,11 +27,13 @@ from services.user.account_store import REGISTRATION_ACTOR
 from services.user.sqlite_deletions import add_deletion, add_job, refuse_pending
 from services.user.store import Age, Deletion, DeletionKind
 
-_COLUMNS = "id, uid, name, avatar_url, custom_data, created_at, updated_at"
-_SELECT_ONE = f"SELECT {_COLUMNS} FROM users WHERE instance_id = ? AND id = ?"
+COLUMNS = "id, uid, name, avatar_url, custom_data, created_at, updated_at"
+"""What `user_of` wants."""
+
+_SELECT_ONE = f"SELECT {COLUMNS} FROM users WHERE instance_id = ? AND id = ?"
 _SELECT_EMAIL = "SELECT email_key FROM accounts WHERE instance_id = ? AND user_id = ?"
 _SELECT_PAGE = (
-    f"SELECT {_COLUMNS}, sequence FROM users"
+    f"SELECT {COLUMNS}, sequence FROM users"
     " WHERE instance_id = ? AND (created_at, sequence) > (?, ?) ORDER BY created_at, sequence LIMIT ?"
 )
 
@@ -68,7 +70,7 @@ class SqliteUsers:
         def work(connection: sqlite3.Connection) -> list[User]:
             # One look-up by primary key each: that keeps the order and costs microseconds.
             rows = (connection.execute(_SELECT_ONE, (instance_id, id_)).fetchone() for id_ in dict.fromkeys(user_ids))
-            return [_user(row) for row in rows if row is not None]
+            return [user_of(row) for row in rows if row is not None]
 
         return await self._database.read(work)
 
@@ -79,7 +81,7 @@ class SqliteUsers:
             return connection.execute(_SELECT_PAGE, (instance_id, *after, limit + 1)).fetchall()
 
         rows = await self._database.read(work)
-        users = [_user(row[:-1]) for row in rows[:limit]]
+        users = [user_of(row[:-1]) for row in rows[:limit]]
         if len(rows) <= limit:
             return users, None
         *_, created_at, _, sequence = rows[limit - 1]
@@ -94,7 +96,7 @@ class SqliteUsers:
             row = connection.execute(_SELECT_ONE, (instance_id, user.id)).fetchone()
             if row is None:
                 raise RoomlineError(ErrorReason.ERROR_REASON_USER_NOT_FOUND)
-            stored = _user(row)
+            stored = user_of(row)
             if paths:
                 merge(user, stored, paths)
                 now = self._clock()
@@ -102,7 +104,7 @@ class SqliteUsers:
                 connection.execute(
                     "UPDATE users SET name = ?, avatar_url = ?, custom_data = ?, updated_at = ?"
                     " WHERE instance_id = ? AND id = ?",
-                    (*_values(stored), now, instance_id, user.id),
+                    (*user_values(stored), now, instance_id, user.id),
                 )
             return UpdateUserResponse(user=stored)
 
@@ -150,20 +152,20 @@ def insert_users(
     connection: sqlite3.Connection, instance_id: str, users: Sequence[tuple[NewUser, str]], now: int
 ) -> list[User]:
     """Adds users, each with its `uid`, inside a transaction. Raises what `UserStore.create_all` raises."""
-    first = _draw_sequences(connection, instance_id, len(users))
+    first = draw_sequences(connection, instance_id, len(users))
     for sequence, (user, uid) in enumerate(users, first):
         refuse_pending(connection, Deletion(instance_id, DeletionKind.USER, user.id))
         inserted = connection.execute(
             "INSERT INTO users (instance_id, id, uid, sequence, name, avatar_url, custom_data, created_at,"
             " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, id) DO NOTHING",
-            (instance_id, user.id, uid, sequence, *_values(user), now, now),
+            (instance_id, user.id, uid, sequence, *user_values(user), now, now),
         )
         if not inserted.rowcount:
             raise RoomlineError(ErrorReason.ERROR_REASON_USER_ALREADY_EXISTS, id=user.id)
-    return [_user(connection.execute(_SELECT_ONE, (instance_id, user.id)).fetchone()) for user, _ in users]
+    return [user_of(connection.execute(_SELECT_ONE, (instance_id, user.id)).fetchone()) for user, _ in users]
 
 
-def _draw_sequences(connection: sqlite3.Connection, instance_id: str, count: int) -> int:
+def draw_sequences(connection: sqlite3.Connection, instance_id: str, count: int) -> int:
     """The first of `count` new sequence numbers."""
     row = connection.execute(
         "UPDATE instances SET user_sequence = user_sequence + ? WHERE id = ? RETURNING user_sequence",
@@ -174,7 +176,7 @@ def _draw_sequences(connection: sqlite3.Connection, instance_id: str, count: int
     return int(row[0]) - count + 1
 
 
-def _values(user: NewUser | User) -> tuple[str, str | None, bytes | None]:
+def user_values(user: NewUser | User) -> tuple[str, str | None, bytes | None]:
     """Name, avatar and custom data as columns."""
     return (
         user.name,
@@ -183,7 +185,8 @@ def _values(user: NewUser | User) -> tuple[str, str | None, bytes | None]:
     )
 
 
-def _user(row: tuple[Any, ...]) -> User:
+def user_of(row: tuple[Any, ...]) -> User:
+    """The message of a row with the columns that `COLUMNS` names."""
     id_, uid, name, avatar_url, custom_data, created_at, updated_at = row
     return User(
         id=id_,

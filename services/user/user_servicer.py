@@ -1,7 +1,5 @@
 """Serves `UserService`: the users of the caller's instance (spec §3)."""
 
-from collections.abc import Sequence
-
 from roomline.v1 import user_service_pb2_grpc
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.user_pb2 import User
@@ -20,7 +18,6 @@ from roomline.v1.user_service_pb2 import (
     GetUserResponse,
     ListUsersRequest,
     ListUsersResponse,
-    NewUser,
     StartUserDeletionRequest,
     StartUserDeletionResponse,
     UpdateUserRequest,
@@ -32,7 +29,7 @@ from services.common.errors import RoomlineError
 from services.common.idempotency import request_key
 from services.common.interceptors import Context
 from services.common.jobs import JobStore
-from services.common.limits import check_batch, check_custom_data
+from services.common.limits import check_batch, check_custom_data, check_new_user
 from services.common.masks import masked_paths
 from services.common.pagination import decode_page_token, encode_page_token, page_size
 from services.common.rules import required
@@ -56,13 +53,13 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
 
     async def CreateUser(self, request: CreateUserRequest, context: Context) -> CreateUserResponse:
         caller = current_caller()
-        check_custom_data(caller, request.user)
+        check_new_user(caller, request.user)
         key = request_key(caller, request)
-        try:
-            return await self._users.create(caller.instance_id, request.user, key)
-        except RoomlineError as error:
-            await self._free_ids(error, caller.instance_id, [request.user])
-        return await self._users.create(caller.instance_id, request.user, key)
+        return await self._deletions.freeing(
+            caller.instance_id,
+            [request.user.id],
+            lambda: self._users.create(caller.instance_id, request.user, key),
+        )
 
     async def BatchCreateUsers(
         self,
@@ -72,13 +69,13 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
         caller = current_caller()
         check_batch(caller, len(request.users), "users")
         for index, user in enumerate(request.users):
-            check_custom_data(caller, user, f"users[{index}].")
+            check_new_user(caller, user, f"users[{index}].")
         key = request_key(caller, request)
-        try:
-            return await self._users.create_all(caller.instance_id, request.users, key)
-        except RoomlineError as error:
-            await self._free_ids(error, caller.instance_id, request.users)
-        return await self._users.create_all(caller.instance_id, request.users, key)
+        return await self._deletions.freeing(
+            caller.instance_id,
+            [user.id for user in request.users],
+            lambda: self._users.create_all(caller.instance_id, request.users, key),
+        )
 
     async def GetUser(self, request: GetUserRequest, context: Context) -> GetUserResponse:
         users = await self._users.get(current_caller().instance_id, [request.id])
@@ -94,8 +91,9 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
         after = Age(from_proto(request.created_from), 0)
         if request.page_token:
             after = max(after, Age(*decode_page_token(request.page_token, int, int)))
-        limit = page_size(request.page_size, DEFAULT_PAGE)
-        users, following = await self._users.page(current_caller().instance_id, after, limit)
+        caller = current_caller()
+        limit = page_size(request.page_size, DEFAULT_PAGE, caller.limits.list_items)
+        users, following = await self._users.page(caller.instance_id, after, limit)
         return ListUsersResponse(users=users, next_page_token=encode_page_token(*following) if following else "")
 
     async def UpdateUser(self, request: UpdateUserRequest, context: Context) -> UpdateUserResponse:
@@ -123,10 +121,3 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
 
     async def GetUserDeletion(self, request: GetUserDeletionRequest, context: Context) -> GetUserDeletionResponse:
         return GetUserDeletionResponse(job=await self._jobs.get(current_caller().instance_id, request.job_id))
-
-    async def _free_ids(self, error: RoomlineError, instance_id: str, users: Sequence[NewUser]) -> None:
-        """Finishes the deletions that an attempt to create users met. Raises any other error again."""
-        if error.reason != ErrorReason.ERROR_REASON_DELETION_PENDING:
-            raise error
-        for user in users:
-            await self._deletions.finish_before_reuse(Deletion(instance_id, DeletionKind.USER, user.id))

@@ -32,7 +32,7 @@ def roomline(*arguments: object, env: dict[str, str] | None = None) -> subproces
         command(*arguments),
         capture_output=True,
         text=True,
-        env={**_clean_environment(), **(env or {})},
+        env={**clean_environment(), **(env or {})},
         timeout=60,
         check=False,
     )
@@ -42,14 +42,15 @@ def roomline_here(*arguments: object, env: dict[str, str] | None = None) -> subp
     """Does the same in this process, much faster: for commands that neither set up logs nor start anything."""
     out, err = io.StringIO(), io.StringIO()
     words = [*map(str, arguments)]
-    environment = patch.dict(os.environ, {**_clean_environment(), **(env or {})}, clear=True)
+    environment = patch.dict(os.environ, {**clean_environment(), **(env or {})}, clear=True)
     with environment, redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
         main(words)
     code = int(end.value.code or 0)
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
+    """Ours, without the settings in it."""
     return {name: value for name, value in os.environ.items() if not name.startswith("ROOMLINE_")}
 
 

@@ -9,7 +9,14 @@ from tests.cli.commands import KEY, LOCATOR, roomline, roomline_here
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("up", "--help"), ("instance", "--help"), ("token", "--help"), ("instance", "update", "--help")],
+    [
+        *(("import", "--help"), ("import", "chatkit", "--help"), ("import", "archive", "--help"), ("export", "--help")),
+        ("--help",),
+        ("up", "--help"),
+        ("instance", "--help"),
+        ("token", "--help"),
+        ("instance", "update", "--help"),
+    ],
 )
 def test_help(arguments: tuple[str, ...]) -> None:
     shown = roomline_here(*arguments)

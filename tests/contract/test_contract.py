@@ -35,6 +35,7 @@ def test_the_contract_has_every_service_of_the_design() -> None:
     assert {service.name for service in SERVICES} == {
         *("UserService", "AccountService", "InstanceService", "PresenceService", "RoomService", "MessageService"),
         *("CursorService", "AccessService", "EventService", "MediaService", "PipeService"),
+        *("ArchiveService", "ArchiveFileService", "WebhookService", "PushService"),
     }
 
 

@@ -25,7 +25,7 @@ from tests.support.cluster import SECRET, Cluster, Metadata
 OTHER_SECRET = "a-secret-of-another-instance's-key"
 SERVED = (
     *("UserService", "PresenceService", "RoomService", "MessageService", "CursorService", "AccessService"),
-    "EventService",
+    *("EventService", "WebhookService", "PushService"),
 )
 OF_TENANTS = [
     method

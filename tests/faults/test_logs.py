@@ -31,6 +31,7 @@ from tests.faults.actors import outcome, text
 from tests.faults.http2 import Http2
 from tests.faults.markers import Markers
 from tests.faults.sensitive import Site, a_user, be_refused, break_http, succeed
+from tests.support.browser import PRIVATE_KEY, SUBJECT
 from tests.support.server import running_server
 
 LEFT_OUT = {"ResetInstance", "PurgeInstance"}
@@ -186,6 +187,7 @@ async def test_nothing_secret_is_logged(tmp_path: Path, log_format: str) -> None
     mark = Markers()
     # gRPC's core has a log of its own.
     settings = {"ROOMLINE_LOG_LEVEL": "debug", "ROOMLINE_LOG_FORMAT": log_format, "GRPC_VERBOSITY": "INFO"}
+    settings |= {"ROOMLINE_PUSH_VAPID_KEY": mark.keep("the push key", PRIVATE_KEY), "ROOMLINE_PUSH_SUBJECT": SUBJECT}
     with running_server(tmp_path, env=settings) as running:
         mark.keep("the instance's key", running.key.partition(":")[2])
         site = Site(running, mark)

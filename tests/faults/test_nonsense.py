@@ -23,9 +23,13 @@ ROUNDS = 40
 SERVED = (
     *("UserService", "InstanceService", "PresenceService"),
     *("RoomService", "MessageService", "CursorService", "AccessService", "EventService"),
+    "WebhookService",
 )
-LEFT_OUT = {"ResetInstance", "DeleteInstance", "PurgeInstance", "RevokeKey", "RotateKey", "UpdateInstance"}
-"""They would end the test rather than the server."""
+LEFT_OUT = {
+    *("ResetInstance", "DeleteInstance", "PurgeInstance", "RevokeKey", "RotateKey", "UpdateInstance"),
+    *("CreateWebhook", "UpdateWebhook"),
+}
+"""They would end the test rather than the server, or look up names of the open internet."""
 
 SENSIBLE: dict[str, Any] = {
     "room_id": "lobby",

@@ -138,24 +138,29 @@ CALLS: list[tuple[str, str, Any, ProtoMessage, ProtoMessage | None, int]] = [
     (
         *("GET", "/rooms/r/messages", None),
         *(
-            ListMessagesRequest(room_id="r", order=MESSAGE_ORDER_NEWEST_FIRST),
+            ListMessagesRequest(room_id="r", limited=True, order=MESSAGE_ORDER_NEWEST_FIRST),
             ListMessagesResponse(messages=[MESSAGE]),
             200,
         ),
     ),
     (
         *("GET", "/rooms/r/messages?initial_id=9&limit=2", None),
-        *(ListMessagesRequest(room_id="r", before_id=9, page_size=2, order=MESSAGE_ORDER_NEWEST_FIRST), None, 200),
+        *(
+            ListMessagesRequest(room_id="r", limited=True, before_id=9, page_size=2, order=MESSAGE_ORDER_NEWEST_FIRST),
+            None,
+            200,
+        ),
     ),
     (
         *("GET", "/rooms/r/messages?direction=newer&initial_id=0", None),
-        *(ListMessagesRequest(room_id="r", after_id=0, order=MESSAGE_ORDER_OLDEST_FIRST), None, 200),
+        *(ListMessagesRequest(room_id="r", limited=True, after_id=0, order=MESSAGE_ORDER_OLDEST_FIRST), None, 200),
     ),
     (
         *("GET", "/rooms/r/messages/5", None),
         *(GetMessageRequest(room_id="r", id=5), GetMessageResponse(message=MESSAGE), 200),
     ),
     ("DELETE", "/rooms/r/messages/5", None, DeleteMessageRequest(room_id="r", id=5), None, 204),
+    ("DELETE", "/messages/5", None, DeleteMessageRequest(id=5), None, 204),
     ("DELETE", f"{TEXT_PREFIX}/messages/5", None, DeleteMessageRequest(id=5), None, 204),
     ("POST", "/rooms/a%2Fb/typing_indicators", None, ReportTypingRequest(room_id="a/b"), None, 204),
     ("POST", f"{TEXT_PREFIX}/rooms/r/typing_indicators", {}, ReportTypingRequest(room_id="r"), None, 204),

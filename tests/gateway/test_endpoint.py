@@ -193,7 +193,7 @@ async def test_an_unusable_path(client: Client, backend: Backend, path: str) -> 
         f"/services/chatkit/v6/{INSTANCE}/users/a/joinable_rooms",
         f"/services/chatkit_authorizer/v3/{INSTANCE}/roles",
         f"/services/chatkit_cursors/v2/{INSTANCE}/cursors/1/users/a",
-        "/messages/5",
+        "/room/r/messages/5",
     ],
 )
 async def test_an_unknown_path(client: Client, path: str) -> None:

@@ -173,7 +173,16 @@ def test_what_is_no_message_id(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(None, 0), ("0", 0), ("7", 7), ("-1", -1), ("-99999999999", -1), ("100", 100), ("101", 100), ("99999999999", 100)],
+    [
+        (None, 0),
+        ("0", 0),
+        ("7", 7),
+        ("-1", -1),
+        ("-99999999999", -1),
+        ("1000", 1000),
+        ("1001", 1000),
+        ("99999999999", 1000),
+    ],
 )
 def test_a_limit_fits_the_contract(text: str | None, expected: int) -> None:
     assert parse.limit(text) == expected

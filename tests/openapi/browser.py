@@ -30,12 +30,14 @@ class Page:
         self._id = 0
         self.console: list[str] = []
         """Errors and messages, among them what the Content-Security-Policy has blocked."""
+        self.heard: dict[str, Any] = {}
+        """What the other events said, by their names; the last one counts."""
 
     def open(self, url: str) -> None:
         """Opens an address."""
-        self._call("Runtime.enable")
-        self._call("Log.enable")
-        self._call("Page.navigate", url=url)
+        self.call("Runtime.enable")
+        self.call("Log.enable")
+        self.call("Page.navigate", url=url)
 
     def wait_for(self, expression: str) -> Any:
         """The value of an expression, as soon as it is true."""
@@ -43,7 +45,7 @@ class Page:
         code = f"new Promise(resolve => {{ const look = {look}; look() }})"
         deadline = time.monotonic() + STEP_SECONDS
         while time.monotonic() < deadline:
-            answer = self._call("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True)
+            answer = self.call("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True)
             if "value" in answer.get("result", {}):  # else the page was exchanged meanwhile
                 return answer["result"]["value"]
         raise TimeoutError(f"never true: {expression}; the console says {self.console}")
@@ -52,7 +54,8 @@ class Page:
         """Clicks an element as soon as it is there."""
         self.wait_for(f"(one => one && (one.click(), true))(document.querySelector({json.dumps(selector)}))")
 
-    def _call(self, method: str, **params: object) -> dict[str, Any]:
+    def call(self, method: str, **params: object) -> dict[str, Any]:
+        """Has the browser do something, and returns its answer."""
         self._id += 1
         self._socket.send(json.dumps({"id": self._id, "method": method, "params": params}))
         while True:
@@ -61,6 +64,8 @@ class Page:
                 return message.get("result", {})  # type: ignore[no-any-return]
             if message.get("method") in {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"}:
                 self.console.append(json.dumps(message["params"]))
+            elif "method" in message:
+                self.heard[message["method"]] = message["params"]
 
 
 @contextmanager

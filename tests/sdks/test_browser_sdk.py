@@ -23,10 +23,11 @@ pytestmark = [
 ]
 
 SCRIPTS = Path(__file__).parent / "browser"
+NAME = re.compile(r'^(?:test\(|const SURFACE = )"(.+)"(?:, async \(\) => \{|;)$', re.MULTILINE)
 CASES = [
     name
-    for script in sorted((SCRIPTS / "cases").glob("*.js"))
-    for name in re.findall(r'^test\("(.+)", async \(\) => \{$', script.read_text(), re.MULTILINE)
+    for script in [*sorted((SCRIPTS / "cases").glob("*.js")), SCRIPTS / "run.js"]
+    for name in NAME.findall(script.read_text())
 ]
 
 

@@ -33,6 +33,7 @@ def outcomes(python_sdk: Path, server: Running, tmp_path_factory: pytest.TempPat
             "REQUESTS_CA_BUNDLE": str(server.ca_file),
             "CHATKIT_INSTANCE_LOCATOR": server.instance_locator,
             "CHATKIT_INSTANCE_KEY": server.key,
+            "CHATKIT_PORT": str(url.port),
         }
         command = [str(python_sdk), "-m", "tests.sdks.python.run", str(report)]
         return Outcomes.of(command, report, cwd=CHECKOUT, env=env)

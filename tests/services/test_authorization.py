@@ -23,7 +23,8 @@ SERVED = [
     if method.containing_service.name
     in (
         *("UserService", "InstanceService", "RoomService", "MessageService", "CursorService", "AccessService"),
-        *("AccountService", "MediaService", "PresenceService", "EventService"),
+        *("AccountService", "MediaService", "PresenceService", "EventService", "ArchiveService"),
+        *("ArchiveFileService", "WebhookService", "PushService"),
     )
 ]
 AUTHENTICATION = {
@@ -76,6 +77,7 @@ async def outcome(cluster: Cluster, method: MethodDescriptor, metadata: Metadata
         "InstanceService": cluster.user_channel,
         "PresenceService": cluster.user_channel,
         "MediaService": cluster.media_channel,
+        "ArchiveFileService": cluster.media_channel,
     }.get(name, cluster.message_channel)
     request = symbol_database.Default().GetSymbol(method.input_type.full_name)()
     access = method.GetOptions().Extensions[options_pb2.access]

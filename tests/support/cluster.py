@@ -25,6 +25,7 @@ from roomline.v1.instance_pb2 import Instance, InstanceFlags, InstanceKey, Insta
 from roomline.v1.instance_service_pb2 import CreateInstanceRequest
 from roomline.v1.user_service_pb2 import BatchCreateUsersRequest, NewUser
 
+from services.common.backoff import Backoff
 from services.common.channels import connect
 from services.common.ids import MICROSECONDS, Clock, wall_clock
 from services.common.service import Service
@@ -114,11 +115,13 @@ async def running_cluster(
     clock: Clock = wall_clock,
     pace: Pace | None = None,
     later: Later | None = None,
+    backoff: Backoff | None = None,
     **settings_: Any,
 ) -> AsyncIterator[Cluster]:
     """A user, a message and a media service with one instance, `one`.
 
-    `pace` is that of the media service, `later` what has users go offline in the user service.
+    `pace` is that of the media service, `later` what has users go offline in the user service, `backoff` how the
+    message service tries again.
     """
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(3)]
     user_address, message_address, media_address = addresses
@@ -134,7 +137,7 @@ async def running_cluster(
         **settings_,
     )
     user_server = build_user_server(settings, clock, hasher=CHEAP_HASHER, new_key=pooled_key, later=later)
-    message_server = build_message_server(settings, clock)
+    message_server = build_message_server(settings, clock, backoff=backoff)
     media_server = build_media_server(settings, clock, pace=pace)
     servers = (user_server, message_server, media_server)
     user_channel, message_channel, media_channel = (connect(address, settings) for address in addresses)

@@ -174,11 +174,11 @@ class Server:
         response = self._connection.getresponse()
         return Reply(response.status, response.headers, response.read())
 
-    def open_socket(self) -> socket.socket:
-        """Open another connection, for what `http.client` cannot say."""
+    def open_socket(self, server_name: str | None = None) -> socket.socket:
+        """Open another connection, for what `http.client` cannot say; over TLS the certificate must be for the name."""
         host, port = self._connection.host, self._connection.port
         connection = socket.create_connection((host, port), timeout=TIMEOUT_SECONDS)
-        return self._tls.wrap_socket(connection, server_hostname=host) if self._tls else connection
+        return self._tls.wrap_socket(connection, server_hostname=server_name or host) if self._tls else connection
 
     def target(self, api: str, path: str) -> str:
         """Place a path (with query) in this instance and a service such as `chatkit/v6`."""

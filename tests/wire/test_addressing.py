@@ -46,6 +46,13 @@ def test_a_room_id_comes_back_byte_for_byte(server: Server, alice: str, start: s
     assert server.room(room)["id"] == room
 
 
+def test_an_id_may_be_nothing_but_emoji(server: Server) -> None:
+    faces = [chr(ord("\N{GRINNING FACE}") + digit) for digit in range(16)]
+    user = "".join(faces[int(digit, 16)] for digit in uuid.uuid4().hex)
+    assert server.new_user(user) == user
+    assert server.su().get(path_of("users", user)).read()["id"] == user
+
+
 def test_an_id_may_end_with_a_slash(server: Server) -> None:
     user = server.new_user(f"{fresh()}/")
     assert server.su().get(path_of("users", user)).read()["id"] == user

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.wire.client import CURSORS, V2, V6, Caller, Reply, Server
+from tests.wire.client import AUTHORIZER, CURSORS, SCHEDULER, V2, V6, Caller, Reply, Server
+from tests.wire.files import FILES
 
 PROVIDER = "chatkit_token_provider/v1"
 APP = "https://app.example"
@@ -46,6 +47,14 @@ def preflight(server: Server, path: str, api: str, method: str, asked: str, orig
         ("/rooms/unknown", V2, "DELETE"),
         ("/rooms/a%2Fb/messages", V2, "POST"),
         ("/cursors/0/rooms/unknown/users/unknown", CURSORS, "PUT"),
+        ("/cursors/0/rooms/unknown", CURSORS, "SUBSCRIBE"),
+        ("/users/unknown/register", "chatkit_presence/v2", "SUBSCRIBE"),
+        ("/users/unknown", "chatkit_push_notifications/v1", "SUBSCRIBE"),
+        ("/beams-tokens?user_id=unknown", "chatkit_beams_token_provider/v1", "GET"),
+        ("/rooms/unknown/users/unknown/files/a.png", FILES, "POST"),
+        ("/users/unknown/roles", AUTHORIZER, "PUT"),
+        ("/users/unknown", SCHEDULER, "PUT"),
+        ("/resources", V6, "DELETE"),
     ],
 )
 def test_a_preflight_needs_no_token_and_allows_all(server: Server, path: str, api: str, method: str) -> None:

@@ -47,7 +47,7 @@ def test_an_unset_cursor_is_null(server: Server, alice: str, room: str) -> None:
     assert reply.read() is None
 
 
-@pytest.mark.parametrize("position", [0, 7, 4321, 2**31, 2**53 - 1])
+@pytest.mark.parametrize("position", [0, 7, 42, 123, 4321, 2**31, 2**53 - 1])
 def test_any_natural_number_is_a_position(server: Server, alice: str, room: str, position: int) -> None:
     server.set_cursor(room, alice, position)
     assert cursor_of(server, room, alice)["position"] == position

@@ -3,6 +3,7 @@
 import gzip
 import json
 from http.client import HTTPResponse
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -144,3 +145,28 @@ def test_everything_is_served_over_tls_too(target: Target) -> None:
         user = server.new_user(custom_data={"secure": True})
         found = server.user(user).get(path_of("users", user)).read()
     assert found["custom_data"] == {"secure": True}
+
+
+def test_the_host_that_the_sdks_ask_is_served(target: Target) -> None:
+    """Some of them know no other. Its certificate holds, and it is in the URLs that are given."""
+    if target.https_url is None:
+        pytest.skip("the external server's https URL is not known")
+    host = f"{target.locator.split(':')[1]}.pusherplatform.io"
+    with target.connect(target.https_url) as server:
+        alice = server.new_user()
+        room = server.new_room(alice)
+        with server.open_socket(server_name=host) as connection:
+            body = b'{"content_type": "image/png", "content_length": 1}'
+            head = [
+                f"POST {server.target(V6, path_of('rooms', room, 'attachments'))} HTTP/1.1",
+                f"Host: {host}",
+                f"Authorization: Bearer {server.user_token(alice)}",
+                f"Content-Length: {len(body)}",
+            ]
+            connection.sendall("".join(f"{line}\r\n" for line in [*head, ""]).encode() + body)
+            response = HTTPResponse(connection)
+            response.begin()
+            answer = json.loads(response.read())
+            response.close()
+    assert response.status == 201
+    assert urlsplit(answer["upload_url"])[:2] == ("https", host)

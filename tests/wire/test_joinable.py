@@ -80,6 +80,13 @@ def test_a_user_reads_its_own_rooms(server: Server, alice: str, room: str) -> No
     assert found["id"] == room
 
 
+def test_a_user_with_spaces_in_its_id_has_rooms(server: Server, alice: str) -> None:
+    user = server.new_user(fresh("with some spaces "))
+    mine, open_one = server.new_room(user), server.new_room(alice)
+    assert server.rooms_of(user) == {mine: {**server.room(mine), "unread_count": 0}}
+    assert server.rooms_of(user, "?joinable=true")[open_one]["member_user_ids"] == [alice]
+
+
 def test_a_user_without_rooms_has_an_empty_list(server: Server) -> None:
     user = server.new_user(fresh("with spaces "))
     assert server.user(user).get(path_of("users", user, "rooms")).read() == []

@@ -195,7 +195,10 @@ def test_an_edit_needs_an_actor(server: Server, alice: str, room: str, api: str,
     reply.fails(422, codes.VALIDATION_FAILED)
 
 
-@pytest.mark.parametrize(("api", "path"), [(V6, "/rooms/{room}/messages/{message}"), (V2, "/messages/{message}")])
+@pytest.mark.parametrize(
+    ("api", "path"),
+    [(V6, "/rooms/{room}/messages/{message}"), (V2, "/messages/{message}"), (V6, "/messages/{message}")],
+)
 def test_a_deleted_message_is_gone(server: Server, alice: str, room: str, api: str, path: str) -> None:
     kept, message = server.send(room, alice), server.send(room, alice)
     where = path.format(room=room, message=message)

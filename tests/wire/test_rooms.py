@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.wire import codes
-from tests.wire.client import CURSORS, TIMESTAMP, V2, V6, Server, fresh, inline, pass_a_second
+from tests.wire.client import AUTHORIZER, CURSORS, TIMESTAMP, V2, V6, Server, fresh, inline, pass_a_second
 
 ALWAYS = {"id", "name", "created_by_id", "private", "created_at", "updated_at", "member_user_ids"}
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -31,6 +31,8 @@ def test_a_room_is_created_as_sent(server: Server, alice: str, bob: str) -> None
 def test_a_plain_room_has_defaults_and_no_unset_fields(server: Server, alice: str) -> None:
     room = server.user(alice).post("/rooms", {"name": "Lobby"}).read(201)
     assert set(room) == ALWAYS
+    assert type(room["id"]) is str
+    assert (room["name"], room["created_by_id"]) == ("Lobby", alice)
     assert room["private"] is False
     assert room["member_user_ids"] == [alice]
     assert server.user(alice).get(f"/rooms/{room['id']}").read() == room
@@ -204,11 +206,37 @@ def test_an_update_bumps_only_updated_at(server: Server, room: str) -> None:
 
 
 @pytest.mark.parametrize("api", [V2, V6])
-def test_a_deleted_room_is_gone(server: Server, alice: str, room: str, api: str) -> None:
+def test_a_deleted_room_is_gone(server: Server, alice: str, bob: str, api: str) -> None:
+    earlier, room, later = server.new_room(bob), server.new_room(alice), server.new_room(bob)
+
+    def listed() -> list[str]:
+        ids = [found["id"] for found in server.su().get(f"/rooms?from_id={earlier}").read()]
+        return ids[: ids.index(later)]  # those that other tests made come afterwards
+
+    assert listed() == [room]
     server.su().delete(f"/rooms/{room}", api=api).done()
+    assert listed() == []
     server.su().get(f"/rooms/{room}").fails(404, codes.ROOM_NOT_FOUND)
     server.su().delete(f"/rooms/{room}", api=api).fails(404, codes.ROOM_NOT_FOUND)
     assert server.rooms_of(alice) == {}
+
+
+def test_the_role_that_was_missing_counts_at_once(server: Server, alice: str, room: str) -> None:
+    """The same two calls with the same token, before and after."""
+    path, role = f"/rooms/{room}", f"/users/{alice}/roles"
+    caller, change = server.user(alice), {"name": "renamed"}
+    for _ in range(3):
+        for refused in (caller.put(path, change), caller.delete(path)):
+            refused.fails(401, codes.MISSING_PERMISSION)
+            assert "permission" in refused.body.decode()
+        assert server.su().put(role, {"name": "admin"}, api=AUTHORIZER).status == 201
+        caller.put(path, change).done()
+        assert server.room(room)["name"] == "renamed"
+        server.su().delete(role, api=AUTHORIZER).done()
+    caller.put(path, change).fails(401, codes.MISSING_PERMISSION)
+    assert server.su().put(role, {"name": "admin"}, api=AUTHORIZER).status == 201
+    caller.delete(path).done()
+    caller.get(path).fails(404, codes.ROOM_NOT_FOUND)
 
 
 def test_the_id_of_a_deleted_room_is_free_and_nothing_of_it_remains(server: Server, alice: str, bob: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.wire.client import V2, Server
+from tests.wire.client import V2, Server, pass_a_second
 
 
 @pytest.fixture
@@ -29,6 +29,19 @@ def test_without_a_cursor_every_message_is_unread_also_ones_own(
     server.send(shared, alice)
     server.send_text(shared, alice, "hello")
     assert unread(server, alice, shared) == unread(server, bob, shared) == 2
+
+
+def test_the_count_and_the_time_follow_the_messages(server: Server, alice: str, bob: str, shared: str) -> None:
+    times = []
+    for count in (2, 4):
+        newest = [server.send(shared, bob) for _ in range(2)][-1]
+        found = server.rooms_of(alice)[shared]
+        assert found["unread_count"] == count
+        assert found["last_message_at"] == server.message(shared, newest)["created_at"]
+        times.append(found["last_message_at"])
+        if len(times) == 1:
+            pass_a_second()
+    assert times[0] < times[1]
 
 
 def test_a_cursor_lowers_only_the_count_of_its_user(server: Server, alice: str, bob: str, shared: str) -> None:

@@ -92,10 +92,12 @@ def test_a_user_may_list_users(server: Server, alice: str) -> None:
     assert server.user(alice).get("/users?limit=1").status == 200
 
 
-def test_by_ids_gives_exactly_the_requested(server: Server, alice: str, bob: str) -> None:
+@pytest.mark.parametrize("count", [2, 4])
+def test_by_ids_gives_exactly_the_requested(server: Server, alice: str, count: int) -> None:
     server.new_user()
-    users = server.user(alice).get(f"/users_by_ids?id={alice}&id={bob}").read()
-    assert sorted(ids(users)) == sorted([alice, bob])
+    wanted = [alice, *ids(new_batch(server, count - 1))]
+    users = server.user(alice).get("/users_by_ids?" + "&".join(f"id={user}" for user in wanted)).read()
+    assert sorted(ids(users)) == sorted(wanted)
     assert server.su().get(f"/users/{alice}").read() in users
 
 

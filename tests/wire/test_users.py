@@ -9,8 +9,11 @@ WRONG_NAMES = ["", 5, True, [], ["x"], {}, "x" * 161]
 
 
 def test_a_user_is_created_as_sent(server: Server) -> None:
-    sent = {"id": fresh(), "name": "Ann", "avatar_url": "https://a.example/a.png", "custom_data": {"a": 1}}
-    user = server.su().post("/users", sent).read(201)
+    custom_data = {"age": 42, "ratio": 0.5, "nested": {"list": [1, {"two": None}]}}
+    sent = {"id": fresh(), "name": "Ann", "avatar_url": "https://a.example/a.png", "custom_data": custom_data}
+    reply = server.su().post("/users", sent)
+    user = reply.read(201)
+    assert len(reply.headers) > 0
     assert {key: user[key] for key in sent} == sent
     assert set(user) == {*sent, "created_at", "updated_at"}
     assert server.su().get(path_of("users", user["id"])).read() == user
@@ -139,6 +142,14 @@ def test_an_update_replaces_the_given_fields(server: Server) -> None:
     server.su(user).put(f"/users/{user}", {"name": "New", "custom_data": {"both": 2}}).done()
     found = server.su().get(f"/users/{user}").read()
     assert (found["name"], found["avatar_url"], found["custom_data"]) == ("New", "old", {"both": 2})
+
+
+def test_an_update_may_change_everything(server: Server) -> None:
+    user = server.new_user(avatar_url="old", custom_data={"old": 1})
+    change = {"name": "New", "avatar_url": "new", "custom_data": {"new": {"in": [1]}}}
+    server.su(user).put(f"/users/{user}", change).done()
+    found = server.su().get(f"/users/{user}").read()
+    assert found == {**found, "id": user, **change}
 
 
 def test_null_in_an_update_keeps_the_field(server: Server) -> None:

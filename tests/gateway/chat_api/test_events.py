@@ -24,6 +24,7 @@ from services.user.server import build_server as build_user_server
 from tests.gateway.client import Client, Connection
 from tests.gateway.live.stage import Stream
 from tests.support.account_parts import CHEAP_HASHER, pooled_key
+from tests.support.archives import Archive
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.talker import Talker
 
@@ -172,3 +173,20 @@ async def test_a_user_of_another_instance_is_refused(house: House) -> None:
     client = Client(house.gateway.port, authorization=f"Bearer {token}")
     assert (await client.get(PATH)).status == 401
     assert (await client.post("/api/v1/events/ticket")).status == 401
+
+
+async def test_an_import_tells_of_the_conversation_and_of_no_message(house: House, bob: Talker) -> None:
+    cluster = house.cluster
+    await cluster.add_instance("two")
+    await cluster.add_users("ann", "bob", instance_id="two")
+    elsewhere = Talker(cluster, cluster.as_user("bob", "two"), "bob")
+    conversation = await elsewhere.opened("ann")
+    await elsewhere.send(conversation, "long ago")
+    one, two = (Archive(cluster.message_channel, cluster.service.metadata(name)) for name in ("one", "two"))
+    stream = await house.open("ann")
+    await one.take_all(await two.export())
+    sent = await bob.send(conversation, "now")
+    name, data = await event(stream)
+    assert (name, data["conversation_id"]) == ("conversation.new", conversation)
+    name, data = await event(stream)
+    assert (name, data["message"]["id"]) == ("message.new", sent.uid)

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.event_pb2 import (
     Event,
+    MessagesImported,
     RoomCreated,
     RoomDeleted,
     RoomUpdated,
@@ -135,6 +136,38 @@ async def test_a_new_room_needs_no_question(scene: Scene) -> None:
         ("ROOM_DELETED", 104),
     ]
     assert scene.feed.rooms == {}
+
+
+async def test_an_imported_room_is_read_with_its_cursor(scene: Scene) -> None:
+    told = await scene.begin()
+    room = Room(id="r", name="a room", member_user_ids=["bob", ME])
+    scene.stream.tell(Event(position=101, room_created=RoomCreated(room=room, imported=True)), sent(102), sent(103))
+    await scene.asked()
+    scene.answers.say(user_room(unread=4, cursor=7), 102)
+    assert await told.take(2) == [("ROOM_ADDED", 101, 4), ("MESSAGE_SENT", 103, 5)]
+    assert scene.feed.cursors["r"].position == 7
+
+
+async def test_an_imported_room_that_the_user_has_left_again_is_not_named(scene: Scene) -> None:
+    told = await scene.begin()
+    room = Room(id="r", name="a room", member_user_ids=["bob", ME])
+    scene.stream.tell(
+        Event(position=101, room_created=RoomCreated(room=room, imported=True)), removed(102, ME), read(103, 1, "other")
+    )
+    await scene.asked()
+    scene.answers.refuse(ErrorReason.ERROR_REASON_ROOM_NOT_FOUND)
+    assert await told.next() == ("CURSOR_SET", 103, -1)
+
+
+async def test_imported_messages_are_counted_when_there_is_something_to_tell(scene: Scene) -> None:
+    told = await scene.begin(user_room(unread=1))
+    scene.stream.tell(Event(position=101, messages_imported=MessagesImported(room_id="r", count=3)))
+    await scene.watch.reached(101)
+    assert scene.answers.asked.empty()
+    scene.stream.tell(sent(102))
+    await scene.asked()
+    scene.answers.say(user_room(unread=5), 102)
+    assert await told.next() == ("MESSAGE_SENT", 102, 5)
 
 
 async def test_a_new_name_leaves_the_newest_message_alone(scene: Scene) -> None:

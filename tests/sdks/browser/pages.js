@@ -18,8 +18,12 @@ function files() {
     "/page": [here("page.html"), HTML, SANDBOX],
     "/page-with-origin": [here("page.html"), HTML, {}],
     "/chatkit.js": [require.resolve("@pusher/chatkit-client"), SCRIPT, {}],
+    "/chatkit-v2.js": [require.resolve("chatkit-client-v2"), SCRIPT, {}],
+    "/chatkit-v3.js": [require.resolve("chatkit-client-v3"), SCRIPT, {}],
+    "/chatkit-v4.js": [require.resolve("chatkit-client-v4"), SCRIPT, {}],
     "/chai.js": [require.resolve("chai"), SCRIPT, {}],
     "/support.js": [here("support.js"), SCRIPT, {}],
+    "/surface.js": [here("surface.js"), SCRIPT, {}],
   };
 }
 

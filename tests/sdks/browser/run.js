@@ -2,7 +2,7 @@
  * Runs every case in a page of its own, in one headless Chromium.
  *
  * Arguments: the Chromium to run, the report to write and, if not all cases shall run, a part of their names. The report is
- * one JSON object a line: `{"case": name, "error": text or null}`.
+ * one JSON object a line: `{"case": name, "error": text or null}`. The last one, if all ran, is about what they have used.
  * The browser finds the cluster's host at a forwarder here, which leads to the server under test.
  */
 "use strict";
@@ -13,10 +13,12 @@ const { inspect } = require("node:util");
 const { chromium } = require("playwright-core");
 const { Forwarder, HOST } = require("./forwarder");
 const { servePages } = require("./pages");
+const { unused } = require("./unused");
 
 const [, , EXECUTABLE, REPORT, PART = ""] = process.argv;
 const { CHATKIT_INSTANCE_LOCATOR, CHATKIT_SERVER_TOKEN, CHATKIT_ALICE_TOKEN, CHATKIT_PORT } = process.env;
 const CASE_MS = 60_000;
+const SURFACE = "surface: every public member and every hook has been used";
 const CLUSTER_HOST = `${CHATKIT_INSTANCE_LOCATOR.split(":")[1]}.pusherplatform.io`;
 const SETTINGS = {
   locator: CHATKIT_INSTANCE_LOCATOR,
@@ -115,8 +117,24 @@ async function allCases(stage) {
   }, SCRIPTS);
 }
 
+/** What the cases have used of the SDK, and what they could have. */
+class Surface {
+  #used = new Set();
+  #members = new Set();
+
+  add({ used, members }) {
+    for (const each of used) this.#used.add(each);
+    for (const each of members) this.#members.add(each);
+  }
+
+  error() {
+    const names = unused(this.#members, this.#used);
+    return names.length ? `no case has used ${names.join(", ")}` : null;
+  }
+}
+
 /** Runs one case, and returns what went wrong, null if nothing did. */
-async function outcomeOf(stage, script, name) {
+async function errorOf(stage, script, name, surface) {
   const page = await stage.begin();
   const running = page.evaluate(
     async ([url, wanted]) => {
@@ -133,10 +151,15 @@ async function outcomeOf(stage, script, name) {
       resolve(`not done after ${CASE_MS / 1000} s; the hooks told: ${await heard.catch(inspect)}`);
     }, CASE_MS);
   });
-  const error = await Promise.race([running, late]);
+  const noted = (outcome) => (surface.add(outcome), outcome.error);
+  const error = await Promise.race([running.then(noted), late]);
   clearTimeout(timer);
   const wrong = error === null ? stage.uncaught : [error, ...stage.uncaught];
   return wrong.length ? [...wrong, ...stage.console].join("\n") : null;
+}
+
+function report(name, error) {
+  fs.appendFileSync(REPORT, `${JSON.stringify({ case: name, error })}\n`);
 }
 
 async function main() {
@@ -146,10 +169,11 @@ async function main() {
   const stage = new Stage(await browser.newContext(), forwarder, url);
   await stage.prepare();
   const cases = await allCases(stage);
+  const surface = new Surface();
   for (const [script, name] of cases.filter(([, each]) => each.includes(PART))) {
-    const error = await outcomeOf(stage, script, name).catch(inspect);
-    fs.appendFileSync(REPORT, `${JSON.stringify({ case: name, error })}\n`);
+    report(name, await errorOf(stage, script, name, surface).catch(inspect));
   }
+  if (!PART) report(SURFACE, surface.error());
   await browser.close();
   forwarder.close();
   server.close();

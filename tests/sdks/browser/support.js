@@ -1,5 +1,6 @@
 /** What the cases share, inside the page: ways to connect and to prepare, and a record of what hooks told. */
 import { assert, config } from "/chai.js";
+import { noted, watched } from "/surface.js";
 
 config.truncateThreshold = 0; // an account of a failed case tells everything
 
@@ -21,8 +22,13 @@ export function test(name, run) {
   cases.set(name, run);
 }
 
-/** Runs a case on an emptied instance, and returns an account of what went wrong, null if nothing did. */
+/** Runs a case on an emptied instance. Returns an account of what went wrong, null if nothing did, and what it used. */
 export async function outcomeOf(name) {
+  const error = await errorOf(name);
+  return { error, ...noted() };
+}
+
+async function errorOf(name) {
   try {
     await asServer("DELETE", "/resources");
     await cases.get(name)();
@@ -80,11 +86,17 @@ export class Record {
   }
 }
 
+/** The SDK's token provider for the instance's own endpoint. */
+export function tokenProviderOf(options) {
+  return new Chatkit.TokenProvider({ url: tokenUrl(), ...options });
+}
+
 /** The SDK's chat manager for this user, with the instance's own token provider. */
 export function managerOf(userId, options) {
-  const tokenProvider = new Chatkit.TokenProvider({ url: tokenUrl(clusterUrl, INSTANCE) });
+  const tokenProvider = tokenProviderOf();
   const connectionTimeout = CONNECTION_MS;
-  return new Chatkit.ChatManager({ instanceLocator: locator, tokenProvider, userId, connectionTimeout, ...options });
+  const whole = { instanceLocator: locator, tokenProvider, userId, connectionTimeout, ...options };
+  return watched(new Chatkit.ChatManager(whole));
 }
 
 /** Connects, and returns the SDK's current user. */
@@ -98,7 +110,7 @@ export function connectWithPermission(hooks) {
   return managerOf("alice", { tokenProvider }).connect(hooks);
 }
 
-export function tokenUrl(base, instance) {
+export function tokenUrl(base = clusterUrl, instance = INSTANCE) {
   return `${base}/services/chatkit_token_provider/v1/${instance}/token`;
 }
 
@@ -114,7 +126,7 @@ export async function asUser(userId, method, path, body, service = "chatkit/v6")
 }
 
 async function tokenOf(userId) {
-  const url = `${tokenUrl(serverUrl, INSTANCE)}?user_id=${encodeURIComponent(userId)}`;
+  const url = `${tokenUrl(serverUrl)}?user_id=${encodeURIComponent(userId)}`;
   const answer = await fetch(url, { method: "POST", body: new URLSearchParams({ grant_type: "client_credentials" }) });
   return (await answer.json()).access_token;
 }
@@ -157,6 +169,11 @@ export function textOf({ text, parts }) {
   return parts ? parts[0].payload.content : text;
 }
 
+/** What a room looks like at this time, since the SDK goes on changing it. */
+export function propertiesOf({ id, name, isPrivate, createdByUserId, customData, unreadCount }) {
+  return { id, name, isPrivate, createdByUserId, customData, unreadCount };
+}
+
 export function idsOf(entities) {
   return entities.map(({ id }) => id).sort();
 }
@@ -190,4 +207,4 @@ export async function openTab(name) {
   };
 }
 
-export { assert };
+export { assert, watched };

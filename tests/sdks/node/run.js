@@ -19,3 +19,5 @@ require("./messages");
 require("./files");
 require("./roles");
 require("./deletions");
+require("./older");
+require("./surface"); // what the others have not used

@@ -5,6 +5,7 @@ const assert = require("node:assert/strict");
 const runner = require("node:test");
 const { setTimeout: sleep } = require("node:timers/promises");
 const { default: Chatkit, ErrorResponse } = require("@pusher/chatkit-server");
+const { recorded } = require("./recorder");
 
 const OPTIONS = {
   instanceLocator: process.env.CHATKIT_INSTANCE_LOCATOR,
@@ -17,20 +18,22 @@ const INSTANCE = OPTIONS.instanceLocator.split(":")[2];
 const CASE_MS = 10_000;
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
-const chatkit = new Chatkit(OPTIONS);
+const sdk = new Chatkit(OPTIONS);
+const chatkit = recorded(sdk);
 
 /** One case. The name has to stand in one line with the call: `test_node_sdk.py` reads it there. */
 function test(name, run) {
   return runner.test(name, { timeout: CASE_MS }, run);
 }
 
+/** No case, and so past the notes on what cases use. */
 function reset() {
-  return chatkit.apiRequest({ method: "DELETE", path: "/resources" });
+  return sdk.apiRequest({ method: "DELETE", path: "/resources" });
 }
 
 /** A second SDK object, with some options of its own. */
 function chatkitWith(options) {
-  return new Chatkit({ ...OPTIONS, ...options });
+  return recorded(new Chatkit({ ...OPTIONS, ...options }));
 }
 
 async function makeUsers(...ids) {
@@ -77,6 +80,7 @@ async function refused(promise, status, error) {
 module.exports = {
   BASE_URL,
   INSTANCE,
+  OPTIONS,
   TIMESTAMP,
   chatkit,
   chatkitWith,

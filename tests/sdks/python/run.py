@@ -14,10 +14,11 @@ from pusher_chatkit import PusherChatKit  # type: ignore[import-not-found]  # ha
 
 from tests.sdks.python.cases import CASES
 from tests.sdks.python.checks import Sdk
+from tests.sdks.python.recorder import Recorder
 
 
 def main(report: Path) -> None:
-    sdk = PusherChatKit(os.environ["CHATKIT_INSTANCE_LOCATOR"], os.environ["CHATKIT_INSTANCE_KEY"])
+    sdk = Recorder(PusherChatKit(os.environ["CHATKIT_INSTANCE_LOCATOR"], os.environ["CHATKIT_INSTANCE_KEY"]))
     with report.open("w") as lines:
         for name, case in CASES.items():
             lines.write(json.dumps({"case": name, "error": error_of(case, sdk)}) + "\n")
@@ -26,7 +27,7 @@ def main(report: Path) -> None:
 
 def error_of(case: Callable[[Sdk], None], sdk: Sdk) -> str | None:
     try:
-        sdk.client.delete("api", "/resources", token=sdk.generate_token(su=True))
+        sdk.client.delete("api", "/resources", token=sdk.subject.generate_token(su=True))
         case(sdk)
     except Exception:  # noqa: BLE001 - whatever a case raises is its outcome; the next ones still run
         return traceback.format_exc()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, NamedTuple, Self
 
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from tests.wire.client import TIMESTAMP, V6, Server
 
@@ -95,7 +96,7 @@ class Subscription(ABC):
         return self.refused.description
 
 
-def _event(event_id: object, headers: object, body: Any) -> Event:
+def event_of(event_id: object, headers: object, body: Any) -> Event:
     assert isinstance(event_id, str)
     assert event_id
     assert headers == {}
@@ -105,7 +106,7 @@ def _event(event_id: object, headers: object, body: Any) -> Event:
     return Event(event_id, body["event_name"], body["data"], body["timestamp"])
 
 
-def _end(status: object, headers: Any, body: Any) -> End:
+def ended(status: object, headers: Any, body: Any) -> End:
     assert isinstance(status, int)
     assert isinstance(headers, dict)
     assert isinstance(body, dict)
@@ -137,7 +138,7 @@ class WebSocketSubscription(Subscription):
             return self._ended(frame)
         code, number, event_id, headers, body = frame
         assert (code, number) == (102, 0)
-        return _event(event_id, headers, body)
+        return event_of(event_id, headers, body)
 
     def close(self) -> None:
         self._stack.close()
@@ -155,7 +156,7 @@ class WebSocketSubscription(Subscription):
     def _ended(self, frame: Any) -> End:
         code, number, status, headers, body = frame
         assert (code, number) == (199, 0)
-        return _end(status, headers, body)
+        return ended(status, headers, body)
 
 
 class HttpSubscription(Subscription):
@@ -178,7 +179,7 @@ class HttpSubscription(Subscription):
             self.is_open = True
         else:
             body = json.loads(self._file.read(int(fields["content-length"])))
-            self.refused = _end(status, fields, body)
+            self.refused = ended(status, fields, body)
 
     def receive(self) -> Event | End:
         while True:
@@ -190,11 +191,11 @@ class HttpSubscription(Subscription):
                     assert len(line) == 2
                 case 1:
                     _, event_id, headers, body = line
-                    return _event(event_id, headers, body)
+                    return event_of(event_id, headers, body)
                 case _:
                     code, status, headers, body = line
                     assert code == 255
-                    return _end(status, headers, body)
+                    return ended(status, headers, body)
 
     def close(self) -> None:
         self._file.close()
@@ -207,6 +208,56 @@ class HttpSubscription(Subscription):
         assert chunk.endswith(b"\n\r\n")
         assert chunk.count(b"\n") == 2
         return chunk[:-2]
+
+
+class SharedSocket:
+    """Several subscriptions on one WebSocket, as browsers have them; the caller chooses their numbers."""
+
+    def __init__(self, server: Server, *, origin: str | None = None) -> None:
+        self._server = server
+        self._stack = ExitStack()
+        url = f"ws://{server.netloc}/ws"
+        sent = None if origin is None else Origin(origin)
+        self._socket = self._stack.enter_context(connect(url, origin=sent, ping_interval=None, proxy=None))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def subscribe(self, number: int, path: str, user: str, *, api: str = V6) -> None:
+        """Ask for a subscription with a user's token, and wait for nothing."""
+        authorization = f"Bearer {self._server.user_token(user)}"
+        self._send(100, number, self._server.target(api, path), {"Authorization": authorization})
+
+    def unsubscribe(self, number: int) -> None:
+        """Leave a subscription; when this returns, the server knows."""
+        self._send(198, number, None, None)
+        assert not [frame for frame in self._until_pong() if frame[1] != number]
+
+    def receive(self) -> tuple[int, Event | End | None]:
+        """Wait for the next frame of any subscription: its number with an event, the end, or None for the opening."""
+        match self._frame():
+            case [101, int(number), {}]:
+                return number, None
+            case [102, int(number), event_id, headers, body]:
+                return number, event_of(event_id, headers, body)
+            case [199, int(number), status, headers, body]:
+                return number, ended(status, headers, body)
+            case frame:
+                raise AssertionError(frame)
+
+    def _send(self, *frame: object) -> None:
+        self._socket.send(json.dumps(frame))
+
+    def _frame(self) -> Any:
+        return json.loads(self._socket.recv(SECONDS))
+
+    def _until_pong(self) -> Iterator[Any]:
+        self._send(16, 0)
+        while (frame := self._frame()) != [17, 0]:
+            yield frame
 
 
 class Subscriber:

@@ -52,6 +52,17 @@ def test_the_subscriber_is_in_the_state_and_not_announced(
         assert subscription.data("user_joined") == {"user_id": carol}
 
 
+def test_who_joins_can_be_looked_up_at_once(server: Server, live: Subscriber, alice: str, room: str) -> None:
+    """As the SDKs do before they tell anybody."""
+    carol = server.new_user(fresh("carol-"), name="Carol", custom_data={"a": 1})
+    with live.user(members_path(room), alice) as subscription:
+        subscription.data("initial_state")
+        server.user(carol).post(path_of("users", carol, "rooms", room, "join")).read(201)
+        joined = subscription.data("user_joined")["user_id"]
+        (user,) = server.user(alice).get(f"/users_by_ids?id={joined}").read()
+    assert (user["id"], user["name"], user["custom_data"]) == (carol, "Carol", {"a": 1})
+
+
 @pytest.mark.parametrize("api", ["chatkit/v2", V6, V7])
 def test_every_version_has_it(server: Server, live: Subscriber, alice: str, room: str, api: str) -> None:
     with live.user(members_path(room), alice, api=api, headers={"Last-Event-Id": "5"}) as subscription:

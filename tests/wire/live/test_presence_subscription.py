@@ -11,6 +11,7 @@ from tests.wire.live.client import Subscriber, Subscription
 PRESENCE = "chatkit_presence/v2"
 GRACE_SECONDS = 2.0
 """The least (spec §9.1)."""
+RECONNECTIONS = 40
 
 
 def registered(live: Subscriber, user: str) -> Subscription:
@@ -43,6 +44,24 @@ def test_a_user_comes_and_goes(live: Subscriber, alice: str, bob: str) -> None:
             assert found == "offline" or state(late) == "offline"
         assert state(watching) == "offline"
         assert time.monotonic() - left > GRACE_SECONDS
+
+
+def test_connecting_again_at_once_is_not_noticed(live: Subscriber, alice: str, bob: str) -> None:
+    """Dozens of times; and each change that is one is told once."""
+    with watched(live, bob, alice) as watching:
+        assert state(watching) == "offline"
+        longest = 0.0
+        connected = registered(live, bob)
+        for _ in range(RECONNECTIONS):
+            left = time.monotonic()
+            connected.close()
+            connected = registered(live, bob)
+            longest = max(longest, time.monotonic() - left)
+        connected.close()
+        seen = [state(watching), state(watching)]
+        with registered(live, bob):
+            seen.append(state(watching))
+    assert seen == ["online", "offline", "online"] or longest > GRACE_SECONDS  # on so slow a machine it may be
 
 
 def test_unknown_users_are_offline_and_cannot_register(server: Server, live: Subscriber, alice: str) -> None:

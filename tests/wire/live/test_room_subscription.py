@@ -4,6 +4,7 @@ import pytest
 
 from tests.wire import codes
 from tests.wire.client import V2, V6, Server, fresh, inline, link, pass_a_second, path_of
+from tests.wire.files import attach
 from tests.wire.live.client import Subscriber, Subscription
 
 V3 = "chatkit/v3"
@@ -112,6 +113,33 @@ def test_typing_reaches_everybody_in_the_room(
         assert ids_of(other, 1) == [message]
         type_in(server, room, bob)
         assert other.event("is_typing").id == str(message)
+
+
+def test_typing_is_told_even_if_the_typist_leaves_at_once(
+    server: Server, live: Subscriber, alice: str, bob: str
+) -> None:
+    room = server.new_room(alice, bob)
+    with live.user(room_path(room), alice) as other:
+        with live.user(room_path(room), bob):
+            type_in(server, room, bob)
+        assert other.data("is_typing") == {"user_id": bob}
+
+
+@pytest.mark.parametrize("api", [V2, V6, V7])
+def test_ones_own_messages_of_all_kinds_come_in_order(
+    server: Server, live: Subscriber, alice: str, room: str, api: str
+) -> None:
+    uploaded = attach(server, room, alice)
+    with live.user(room_path(room), alice, api=api) as subscription:
+        sent = [
+            server.send(room, alice, inline("one")),
+            server.send_text(room, alice, "two"),
+            server.send(room, alice, inline("three"), link()),
+            server.send(room, alice, inline("four"), uploaded.part),
+            server.send_text(room, alice, "five", resource_link="https://pictures.example/dog", type="image"),
+            server.send(room, alice, inline("six"), inline("seven")),
+        ]
+        assert ids_of(subscription, len(sent)) == sent
 
 
 def test_only_members_type(server: Server, bob: str, room: str) -> None:

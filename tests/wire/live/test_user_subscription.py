@@ -125,6 +125,15 @@ def test_an_update_has_the_whole_room(server: Server, live: Subscriber, alice: s
             assert second == known
 
 
+def test_what_is_unset_stays_absent_in_updates(server: Server, live: Subscriber, alice: str, room: str) -> None:
+    with started(live, alice) as subscription:
+        for change in ({"name": "renamed"}, {"private": True}):
+            server.su().put(path_of("rooms", room), change).done()
+            updated = room_of(subscription, "room_updated")
+            assert updated.items() >= change.items()
+            assert set(updated) == {*STORED, "unread_count"}
+
+
 def test_a_deleted_room(server: Server, live: Subscriber, alice: str, bob: str) -> None:
     room = server.new_room(alice, bob)
     with started(live, alice) as first, started(live, bob) as second:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.wire.client import CURSORS, V7, Server, fresh, path_of
+from tests.wire.client import CURSORS, V7, Server, fresh, pass_a_second, path_of
 from tests.wire.live.client import Subscriber, Subscription
 from tests.wire.split_rooms import ROOM_KEYS
 
@@ -128,3 +128,56 @@ def test_a_deleted_user_leaves_its_rooms(server: Server, live: Subscriber, alice
         left = [subscription.data("user_left_room") for _ in rooms]
     assert {one["room_id"] for one in left} == rooms
     assert {one["user_id"] for one in left} == {bob}
+
+
+def test_members_named_at_creation_are_told_of_every_attribute(
+    server: Server, live: Subscriber, alice: str, bob: str
+) -> None:
+    with started(live, alice) as creator, started(live, bob) as member:
+        room = server.new_room(alice, bob)
+        for subscription in (creator, member):
+            assert subscription.data("added_to_room")["membership"] == {"room_id": room, "user_ids": [alice, bob]}
+        changes: list[dict[str, object]] = [
+            {"name": "renamed"},
+            {"private": True},
+            {"custom_data": {"a": 1}},
+            {"custom_data": {}},
+        ]
+        for change in changes:
+            server.su().put(path_of("rooms", room), change).done()
+            for subscription in (creator, member):
+                assert room_of(subscription).items() >= change.items()
+        with live.user("/users", bob, api=V7) as later:
+            (known,) = later.data("initial_state")["rooms"]
+        assert (known["name"], known["private"], known["custom_data"]) == ("renamed", True, {})
+
+
+def test_member_sets_stay_complete(server: Server, live: Subscriber, alice: str, bob: str) -> None:
+    """Of who was there: by the state and what came after it. Of who joins: by what it is told on joining."""
+    carol, dora = server.new_user(fresh("carol-")), server.new_user(fresh("dora-"))
+    room = server.new_room(alice, carol)
+    with live.user("/users", alice, api=V7) as present, started(live, bob) as joiner:
+        (membership,) = present.data("initial_state")["memberships"]
+        members = set(membership["user_ids"])
+        server.su().put(path_of("rooms", room), {"name": "renamed"}).done()
+        server.send(room, carol)
+        room_of(present)
+        room_of(present)
+        assert read_of(present)["unread_count"] == 1
+        server.su().put(path_of("rooms", room, "users", "add"), {"user_ids": [bob, dora]}).done()
+        members |= {present.data("user_joined_room")["user_id"] for _ in range(2)}
+        told = set(joiner.data("added_to_room")["membership"]["user_ids"])
+        told |= {joiner.data("user_joined_room")["user_id"] for _ in {dora} - told}
+    assert members == told == set(server.room(room)["member_user_ids"]) == {alice, bob, carol, dora}
+
+
+def test_a_second_later_the_last_message_has_another_time(server: Server, live: Subscriber, alice: str) -> None:
+    room = server.new_room(alice)
+    with started(live, alice) as subscription:
+        times = []
+        for wait in (pass_a_second, lambda: None):
+            server.send(room, alice)
+            times.append(room_of(subscription)["last_message_at"])
+            read_of(subscription)
+            wait()
+    assert times[0] < times[1]

@@ -6,15 +6,18 @@ import {
   asUser,
   assert,
   connect,
+  cutLine,
   makeRoom,
   makeRoomOf,
   makeUsers,
   managerOf,
   openTab,
   refused,
+  restoreLine,
   say,
   test,
   textOf,
+  tokenProviderOf,
   tokenUrl,
 } from "/support.js";
 
@@ -88,19 +91,26 @@ test("connect: an unknown user is refused in so many words", async () => {
 
 test("connect: a refusal of the token provider is reported", async () => {
   await makeUsers("alice");
-  const { clusterUrl } = window.SETTINGS;
-  const tokenProvider = new Chatkit.TokenProvider({ url: tokenUrl(clusterUrl, "another-instance") });
+  const tokenProvider = tokenProviderOf({ url: tokenUrl(window.SETTINGS.clusterUrl, "another-instance") });
   const failed = await managerOf("alice", { tokenProvider }).connect().catch((error) => error);
   assert.equal(failed.statusCode, 404);
 });
 
 test("connect: a token of another user is of no use", async () => {
   await makeUsers("alice", "bob");
-  const manager = managerOf("alice");
-  const tokenProvider = new Chatkit.TokenProvider({ url: tokenUrl(window.SETTINGS.clusterUrl, manager.serverInstanceV6.id) });
+  const tokenProvider = tokenProviderOf();
   tokenProvider.setUserId = () => {};
   tokenProvider.userId = "bob";
   await refused(managerOf("alice", { tokenProvider }).connect(), 401, "invalid_token_subject");
+});
+
+test("connect: given up after the time that was set, which does no harm", async () => {
+  await makeUsers("alice");
+  await cutLine();
+  const failed = await managerOf("alice", { connectionTimeout: 300 }).connect().catch((error) => error);
+  assert.match(failed.message, /timed out/);
+  await restoreLine();
+  assert.equal((await connect("alice")).name, "Name of alice");
 });
 
 test("connect: users with unusual ids", async () => {
@@ -166,6 +176,26 @@ test("disconnect: nothing more is told, until connecting again", async () => {
     ["second", "three"],
   ]);
   assert.include(manager.currentUser.rooms.map(({ id }) => id), added);
+});
+
+test("disconnect: of the current user is the same", async () => {
+  const roomId = await makeRoomOf("alice", "bob");
+  const record = new Record();
+  const hooks = (name) => ({ onAddedToRoom: record.hook(`${name}: added`, ({ id }) => id) });
+  const [alice, bob] = [await connect("alice", hooks("alice")), await connect("bob", hooks("bob"))];
+  await alice.subscribeToRoomMultipart({ roomId, hooks: { onMessage: record.hook("alice", textOf) } });
+  await bob.subscribeToRoomMultipart({ roomId, hooks: { onMessage: record.hook("bob", textOf) } });
+  alice.disconnect();
+  const added = await makeRoom(["bob", "alice"]);
+  await say("bob", roomId, "one");
+  await record.told("bob");
+  await record.told("bob: added");
+  assert.sameDeepMembers(record.all, [
+    ["bob: added", added],
+    ["bob", "one"],
+  ]);
+  // Its calls go on: it has only stopped to listen.
+  assert.deepEqual((await alice.fetchMultipartMessages({ roomId })).map(textOf), ["one"]);
 });
 
 test("disconnect and connect: what changed meanwhile is there", async () => {

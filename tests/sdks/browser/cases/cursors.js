@@ -3,6 +3,11 @@ import { Record, asServer, asUser, assert, connect, makeRoom, makeRoomOf, say, t
 
 const CURSORS = "chatkit_cursors/v2";
 
+/** What the server keeps as the cursor of this user. */
+function cursorAt(userId, roomId) {
+  return asServer("GET", `/cursors/0/rooms/${roomId}/users/${userId}`, null, CURSORS);
+}
+
 function cursorOf({ position, type, user, room }) {
   return [position, type, user.id, room.id];
 }
@@ -39,8 +44,7 @@ test("setReadCursor: several in a row become one", async () => {
     (await record.times("cursor", 2)).map(([position]) => position),
     [30, 5],
   );
-  const { position } = await asServer("GET", `/cursors/0/rooms/${roomId}/users/alice`, null, CURSORS);
-  assert.equal(position, 5);
+  assert.equal((await cursorAt("alice", roomId)).position, 5);
 });
 
 test("setReadCursor: one's other devices are told, and nothing is unread", async () => {
@@ -65,6 +69,22 @@ test("setReadCursor: one's other devices are told, and nothing is unread", async
     [1, "string"],
   ]);
   assert.equal(other.readCursor({ roomId }).position, position);
+});
+
+test("readCursor: all that the server keeps", async () => {
+  const roomId = await makeRoomOf("alice", "bob");
+  const record = new Record();
+  const [alice, bob] = await Promise.all([connect("alice"), connect("bob")]);
+  await bob.subscribeToRoomMultipart({ roomId, hooks: { onNewReadCursor: record.hook("cursor") } });
+  await alice.setReadCursor({ roomId, position: 42 });
+  await record.told("cursor");
+  const kept = await cursorAt("alice", roomId);
+  const { position, type, userId, roomId: where, updatedAt, user } = bob.readCursor({ roomId, userId: "alice" });
+  assert.deepEqual(
+    { position, cursor_type: type, user_id: userId, room_id: where, updated_at: updatedAt },
+    { ...kept, position: 42 },
+  );
+  assert.equal(user.name, "Name of alice");
 });
 
 test("readCursor: set before subscribing, it is there afterwards and nothing is reported", async () => {

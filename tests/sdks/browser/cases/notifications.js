@@ -20,19 +20,23 @@ function beamsOf(record) {
   const note = record.hook("beams token", (token) => token);
   const beams = {
     start: () => Promise.resolve(beams),
-    stop: () => Promise.resolve(),
+    stop: async () => stopped(),
     setUserId: async (userId, { fetchToken }) => note((await fetchToken(userId)).token),
   };
+  const stopped = record.hook("beams stopped");
   return () => Promise.resolve(beams);
 }
 
 /** Connects bob, whose page is hidden, with notifications. */
 async function enable(record, options) {
   const manager = managerOf("bob", { beamsInstanceInitFn: beamsOf(record) });
-  const bob = await manager.connect();
-  const stubs = { _Notification: notificationOf(record), _visibilityStateOverride: "hidden" };
-  await bob.enablePushNotifications({ ...stubs, ...options });
-  return manager;
+  await manager.connect();
+  const enableAgain = () => {
+    const stubs = { _Notification: notificationOf(record), _visibilityStateOverride: "hidden" };
+    return manager.currentUser.enablePushNotifications({ ...stubs, ...options });
+  };
+  await enableAgain();
+  return { manager, enableAgain };
 }
 
 test("enablePushNotifications: of private rooms, from others", async () => {
@@ -69,7 +73,22 @@ test("enablePushNotifications: of private rooms, from others", async () => {
 test("enablePushNotifications: a token for closed pages", async () => {
   await makeUsers("bob");
   const record = new Record();
-  const manager = await enable(record, { showNotificationsTabOpen: true });
+  await enable(record, { showNotificationsTabOpen: false });
   assert.match(await record.told("beams token"), /^[\w-]+\.[\w-]+\.[\w-]+$/);
-  await manager.disablePushNotifications();
+});
+
+test("disablePushNotifications: of the manager and of the user, until they are enabled again", async () => {
+  await makeUsers("alice", "bob");
+  const roomId = await makeRoom(["alice", "bob"], { private: true });
+  const record = new Record();
+  const { manager, enableAgain } = await enable(record);
+  for (const one of [manager, manager.currentUser]) {
+    await one.disablePushNotifications();
+    await say("alice", roomId, "not told");
+    await enableAgain();
+  }
+  await say("alice", roomId, "told");
+  await record.told("shown");
+  assert.deepEqual(record.of("shown").map(({ body }) => body), ["told"]);
+  assert.lengthOf(record.of("beams stopped"), 2);
 });

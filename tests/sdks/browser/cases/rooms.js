@@ -5,20 +5,14 @@ import {
   asServer,
   assert,
   connect,
-  connectWithPermission,
   idsOf,
   makeRoom,
   makeRoomOf,
   makeUsers,
+  propertiesOf,
   refused,
   test,
 } from "/support.js";
-
-const MISSING_PERMISSION = "missing_permission";
-
-function propertiesOf({ id, name, isPrivate, createdByUserId, customData, unreadCount }) {
-  return { id, name, isPrivate, createdByUserId, customData, unreadCount };
-}
 
 test("createRoom: with a name only", async () => {
   await makeUsers("alice");
@@ -68,6 +62,37 @@ test("createRoom: with everything, for its members too", async () => {
   );
   assert.sameMembers(members, ["alice", "bob", "carol"]);
   assert.equal(title, "Hello");
+});
+
+test("subscribeToRoomMultipart: all that the server keeps of a room and of those in it", async () => {
+  const custom = { custom_data: { mood: "good" }, avatar_url: "https://pictures.example/a" };
+  await asServer("POST", "/users", { id: "alice", name: "Alice", ...custom });
+  await makeUsers("bob");
+  const roomId = await makeRoom(["alice", "bob"], { custom_data: { topic: "food" } });
+  const bob = await connect("bob");
+  const room = await bob.subscribeToRoomMultipart({ roomId });
+  const { member_user_ids: members, ...kept } = await asServer("GET", `/rooms/${roomId}`);
+  const { name, isPrivate, createdByUserId, customData, createdAt, updatedAt, deletedAt } = room;
+  assert.deepEqual(
+    { id: room.id, name, private: isPrivate, created_by_id: createdByUserId, custom_data: customData },
+    { id: kept.id, name: kept.name, private: kept.private, created_by_id: "alice", custom_data: { topic: "food" } },
+  );
+  assert.deepEqual([createdAt, updatedAt, deletedAt], [kept.created_at, kept.updated_at, undefined]);
+  assert.sameMembers(room.userIds, members);
+  const alice = room.users.find(({ id }) => id === "alice");
+  assert.deepEqual(
+    {
+      id: alice.id,
+      name: alice.name,
+      avatar_url: alice.avatarURL,
+      custom_data: alice.customData,
+      created_at: alice.createdAt,
+      updated_at: alice.updatedAt,
+    },
+    await asServer("GET", "/users/alice"),
+  );
+  const { avatarURL, customData: none } = room.users.find(({ id }) => id === "bob");
+  assert.deepEqual([avatarURL, none], [undefined, undefined]);
 });
 
 test("createRoom: with a taken id or an unknown member is refused", async () => {
@@ -188,94 +213,4 @@ test("removeUserFromRoom: who is removed hears no more of the room", async () =>
   await makeRoom(["bob"]);
   await record.told("added");
   assert.lengthOf(record.of("bob"), 1);
-});
-
-test("updateRoom and deleteRoom: without permission are refused", async () => {
-  const roomId = await makeRoomOf("alice");
-  const alice = await connect("alice");
-  await refused(alice.updateRoom({ roomId, name: "renamed" }), 401, MISSING_PERMISSION);
-  await refused(alice.deleteRoom({ roomId }), 401, MISSING_PERMISSION);
-});
-
-test("updateRoom and deleteRoom: a role that is given counts at once", async () => {
-  const AUTHORIZER = "chatkit_authorizer/v2";
-  const roomId = await makeRoomOf("alice");
-  const record = new Record();
-  const alice = await connect("alice", {
-    onRoomUpdated: record.hook("updated", ({ name }) => name),
-    onRoomDeleted: record.hook("deleted", ({ id }) => id),
-  });
-  await refused(alice.updateRoom({ roomId, name: "too early" }), 401, MISSING_PERMISSION);
-  await asServer("PUT", "/users/alice/roles", { name: "admin", room_id: roomId }, AUTHORIZER);
-  await alice.updateRoom({ roomId, name: "renamed" });
-  await record.told("updated");
-  await asServer("DELETE", `/users/alice/roles?room_id=${roomId}`, null, AUTHORIZER);
-  await refused(alice.deleteRoom({ roomId }), 401, MISSING_PERMISSION);
-  await asServer("PUT", "/users/alice/roles", { name: "admin" }, AUTHORIZER);
-  await alice.deleteRoom({ roomId });
-  await record.told("deleted");
-  assert.deepEqual(record.all, [["updated", "renamed"], ["deleted", roomId]]);
-});
-
-test("onRoomDeleted: of a room that the server deletes without waiting", async () => {
-  const roomId = await makeRoomOf("alice", "bob");
-  const record = new Record();
-  await connect("alice", { onRoomDeleted: record.hook("alice", ({ id }) => id) });
-  await connect("bob", { onRoomDeleted: record.hook("bob", ({ id }) => id) });
-  const job = await asServer("PUT", `/rooms/${roomId}`, null, "chatkit_scheduler/v1");
-  assert.equal(job.status, "in_progress");
-  await record.told("alice");
-  await record.told("bob");
-  assert.sameDeepMembers(record.all, [["alice", roomId], ["bob", roomId]]);
-});
-
-test("updateRoom: every member is told", async () => {
-  const roomId = await makeRoomOf("alice", "bob");
-  const record = new Record();
-  const told = (name) => ({ onRoomUpdated: record.hook(name, propertiesOf) });
-  const alice = await connectWithPermission(told("alice"));
-  await connect("bob", told("bob"));
-  const changes = [
-    { name: "renamed" },
-    { private: true },
-    { customData: { topic: "food" } },
-    { private: false, customData: {} },
-  ];
-  for (const change of changes) await alice.updateRoom({ roomId, ...change });
-  const usual = { id: roomId, createdByUserId: "alice", unreadCount: 0 };
-  const expected = [
-    { ...usual, name: "renamed", isPrivate: false, customData: undefined },
-    { ...usual, name: "renamed", isPrivate: true, customData: undefined },
-    { ...usual, name: "renamed", isPrivate: true, customData: { topic: "food" } },
-    { ...usual, name: "renamed", isPrivate: false, customData: {} },
-  ];
-  assert.deepEqual(await record.times("alice", expected.length), expected);
-  assert.deepEqual(await record.times("bob", expected.length), expected);
-});
-
-test("deleteRoom: every member is told", async () => {
-  const roomId = await makeRoomOf("alice", "bob");
-  const record = new Record();
-  const hooks = (name) => ({
-    onRoomDeleted: record.hook(`${name}: deleted`, ({ id }) => id),
-    onRemovedFromRoom: record.hook(`${name}: removed`, ({ id }) => id),
-    onAddedToRoom: record.hook(`${name}: added`, ({ id }) => id),
-  });
-  const alice = await connectWithPermission(hooks("alice"));
-  const bob = await connect("bob", hooks("bob"));
-  await bob.subscribeToRoomMultipart({ roomId });
-  await alice.deleteRoom({ roomId });
-  await record.told("alice: deleted");
-  await record.told("bob: deleted");
-  const marker = await makeRoom(["alice", "bob"]);
-  await record.told("alice: added");
-  await record.told("bob: added");
-  assert.sameDeepMembers(record.all, [
-    ["alice: deleted", roomId],
-    ["bob: deleted", roomId],
-    ["alice: added", marker],
-    ["bob: added", marker],
-  ]);
-  assert.deepEqual([idsOf(alice.rooms), idsOf(bob.rooms)], [[marker], [marker]]);
-  await refused(bob.joinRoom({ roomId }), 404, "room_not_found");
 });

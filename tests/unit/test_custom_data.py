@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.custom_data import MAX_BYTES, MAX_DEPTH, fill_struct, fill_value
+from services.common.custom_data import MAX_BYTES, MAX_DEPTH, fill_struct, fill_value
 from services.common.errors import RoomlineError
 from services.common.structs import MAX_INTEGER, from_struct, from_value, has_more_json
 

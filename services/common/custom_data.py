@@ -1,4 +1,4 @@
-"""JSON values as `google.protobuf.Struct` and `Value`; `services/common/structs.py` has the way back.
+"""JSON values as `google.protobuf.Struct` and `Value`; `structs.py` has the way back.
 
 Numbers are doubles there, so integers beyond 2^53 would change silently: they are refused. Protobuf parsers stop at 100
 nested messages, and a level takes three, so the nesting is limited too.

@@ -1,0 +1,1 @@
+"""The data that Chatkit exported, made into records of an archive."""

@@ -1,0 +1,307 @@
+"""`roomline import chatkit`: what clients see afterwards, and what is said of the rest."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.cli.chatkit_export import (
+    NO_FILES,
+    FileHost,
+    Value,
+    at,
+    attachment,
+    file_host,
+    inline,
+    link,
+    message,
+    room,
+    user,
+    write,
+)
+from tests.cli.commands import clean_environment, command, roomline_here, wait_until
+from tests.cli.whole_instance import export, new_instance, same_bytes
+from tests.support.server import Running
+from tests.wire.client import CURSORS, Server, path_of
+from tests.wire.files import at as fetch
+
+BYTES = b"the bytes of a file"
+ALLOWED = {"ROOMLINE_OUTBOUND_ALLOW_PRIVATE": "true"}
+"""The test's own host of files is on this machine."""
+
+Export = tuple[list[Value], list[Value], list[Value]]
+
+
+def sample(host: str) -> Export:
+    """Three people, three rooms, and messages of all kinds, not in their order."""
+    users = [
+        user("ann", 1, avatar_url="https://pictures.example/ann.png", custom_data={"n": 1, "list": [True, None, 2.5]}),
+        user("bob/é", 0),
+        user("carl", 2),
+    ]
+    rooms = [
+        room(
+            "lobby",
+            ["bob/é", "ann"],
+            11,
+            custom_data={},
+            push_notification_title_override="Ping",
+            last_message_at=at(99),
+        ),
+        room("attic", ["ann", "carl"], 10, private=True),
+        room("empty", ["carl"], 12),
+    ]
+    messages = [
+        message(
+            43,
+            "lobby",
+            "ann",
+            102,
+            inline("third"),
+            link("https://pictures.example/dog.png"),
+            inline('{"a":1}', "application/json"),
+        ),
+        message(
+            43, "attic", "carl", 101, inline("only"), attachment(f"{host}/good?s=1", len(BYTES), custom_data={"k": [1]})
+        ),
+        message(42, "lobby", "bob/é", 101),
+        message(41, "lobby", "who has left", 101),
+    ]
+    return users, rooms, messages
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[FileHost]:
+    with file_host(good=BYTES) as running:
+        yield running
+
+
+def bring(
+    running: Running, instance: str, folder: Path, values: Export, *, lines: bool = False, **options: str
+) -> tuple[str, list[dict[str, Any]]]:
+    """Imports; what the command says, and its report."""
+    files = write(folder, *values, lines=lines)
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value) if word]
+    words += ["--instance", instance, "--data-dir", str(running.data_dir), "--report", str(folder / "report")]
+    done = roomline_here("import", "chatkit", *files, *words, env=ALLOWED)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, [orjson.loads(line) for line in (folder / "report").read_bytes().splitlines()]
+
+
+@pytest.fixture(scope="module", params=["arrays", "lines"])
+def imported(
+    dev_server: Running, host: FileHost, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Server]:
+    """An instance with the sample."""
+    name = f"chatkit-{request.param}"
+    with new_instance(dev_server, name) as server:
+        said, report = bring(
+            dev_server, name, tmp_path_factory.mktemp(name), sample(host.url), lines=request.param == "lines"
+        )
+        assert report == []
+        assert [line.split() for line in said.splitlines()] == [
+            ["users", "3", "imported"],
+            ["rooms", "3", "imported"],
+            ["messages", "4", "imported"],
+            ["read", "rooms", "2", "imported"],
+            ["attachments", "1", "imported"],
+            ["files", "1", "imported"],
+        ]
+        yield server
+
+
+def test_users(imported: Server) -> None:
+    assert imported.su().get("/users/ann").read() == {
+        "id": "ann",
+        "name": "Ann",
+        "avatar_url": "https://pictures.example/ann.png",
+        "custom_data": {"n": 1, "list": [True, None, 2.5]},
+        "created_at": at(1),
+        "updated_at": at(2),
+    }
+    assert [one["id"] for one in imported.su().get("/users").read()] == ["bob/é", "ann", "carl"]
+
+
+def test_rooms(imported: Server) -> None:
+    lobby = imported.room("lobby")
+    assert lobby["member_user_ids"] == ["bob/é", "ann"]
+    assert (lobby["name"], lobby["created_by_id"], lobby["private"]) == ("Lobby", "bob/é", False)
+    assert (lobby["custom_data"], lobby["push_notification_title_override"]) == ({}, "Ping")
+    assert (lobby["created_at"], lobby["updated_at"]) == (at(11), at(11))
+    attic = imported.room("attic")
+    assert attic["private"]
+    assert "custom_data" not in attic
+    newest = {name: one.get("last_message_at") for name, one in imported.rooms_of("carl").items()}
+    assert newest == {"attic": at(101), "empty": None}
+
+
+def test_messages_are_in_the_order_of_their_times(imported: Server) -> None:
+    messages = imported.su().get(path_of("rooms", "lobby", "messages") + "?direction=newer&limit=100").read()
+    assert [(one["user_id"], one["created_at"]) for one in messages] == [
+        ("who has left", at(101)),
+        ("bob/é", at(101)),
+        ("ann", at(102)),
+    ]
+    assert [part["type"] for part in messages[2]["parts"]] == ["text/plain", "image/png", "application/json"]
+    assert messages[2]["parts"][1]["url"] == "https://pictures.example/dog.png"
+    assert messages[2]["parts"][2]["content"] == '{"a":1}'
+
+
+def test_an_attachment_has_its_bytes(imported: Server) -> None:
+    (one,) = imported.su().get(path_of("rooms", "attic", "messages")).read()
+    held = one["parts"][1]["attachment"]
+    assert (held["name"], held["size"], held["custom_data"]) == ("a b.txt", len(BYTES), {"k": [1]})
+    assert fetch(imported, held["download_url"]).body == BYTES
+
+
+def test_everything_is_read(imported: Server) -> None:
+    for name in ("ann", "bob/é", "carl"):
+        assert {one["unread_count"] for one in imported.rooms_of(name).values()} == {0}
+    assert len(imported.su().get(path_of("cursors", "0", "users", "ann"), api=CURSORS).read()) == 2
+
+
+def test_life_goes_on(imported: Server) -> None:
+    sent = imported.send("lobby", "ann", {"type": "text/plain", "content": "news"})
+    messages = imported.su().get(path_of("rooms", "lobby", "messages")).read()
+    assert messages[0]["id"] == sent
+    assert imported.rooms_of("bob/é")["lobby"]["unread_count"] == 1
+
+
+def test_again_changes_nothing(dev_server: Running, host: FileHost, tmp_path: Path) -> None:
+    with new_instance(dev_server, "again") as server:
+        bring(dev_server, "again", tmp_path, sample(host.url))
+        server.set_cursor("attic", "ann", 7)
+        export(dev_server, tmp_path / "before", "--instance", "again")
+        host.asked.clear()
+        said, report = bring(dev_server, "again", tmp_path, sample(host.url), lines=True)
+        assert report == []
+        assert host.asked == []
+        assert "imported" not in said
+        export(dev_server, tmp_path / "after", "--instance", "again")
+        same_bytes(tmp_path / "before", tmp_path / "after")
+
+
+def test_two_imports_are_alike(dev_server: Running, host: FileHost, tmp_path: Path) -> None:
+    for name in ("alike-1", "alike-2"):
+        with new_instance(dev_server, name):
+            bring(dev_server, name, tmp_path, sample(host.url))
+            export(dev_server, tmp_path / name, "--instance", name)
+    same_bytes(tmp_path / "alike-1", tmp_path / "alike-2")
+
+
+def test_what_cannot_be_used_is_told_and_the_rest_comes(dev_server: Running, tmp_path: Path) -> None:
+    users = [user("ann"), {"id": "x"}, user("ann"), user("bob", mood="good"), user("a" * 161)]
+    rooms = [room("lobby", ["ann", "nobody"]), room("odd", ["ann"], created_at="soon")]
+    messages: list[Any] = [
+        message(1, "lobby", "ann", 100),
+        "text",
+        message(2, "odd", "ann", 100),
+        message(3, "lobby", "ann", 101, inline("good"), {"part_type": "video"}),
+        message(4, "lobby", "ann", 102, inline("x", "no type")),
+        message(1, "lobby", "ann", 103),
+    ]
+    with new_instance(dev_server, "odd") as server:
+        said, report = bring(dev_server, "odd", tmp_path, (users, rooms, messages))
+        assert [one["id"] for one in server.su().get("/users").read()] == ["ann", "bob"]
+        assert server.room("lobby")["member_user_ids"] == ["ann"]
+        assert len(server.su().get(path_of("rooms", "lobby", "messages")).read()) == 2
+    entries = {(one["what"], one["outcome"], one.get("index")) for one in report}
+    assert entries == {
+        ("users", "unreadable", 1),
+        ("users", "left out", 2),
+        ("users", "refused", 4),
+        ("users", "unknown keys", None),
+        ("rooms", "reduced", 0),
+        ("rooms", "unreadable", 1),
+        ("messages", "unreadable", 1),
+        ("messages", "unreadable", 2),
+        ("messages", "reduced", 3),
+        ("messages", "refused", 4),
+        ("messages", "left out", 5),
+    }
+    assert "mood: 1 times" in {one["detail"] for one in report}
+    assert "nobody" in next(one["detail"] for one in report if one["what"] == "rooms" and one["outcome"] == "reduced")
+    assert {one["file"].rpartition("/")[2] for one in report} == {"users.json", "rooms.json", "messages.json"}
+    assert "2 imported, 1 refused" in said
+
+
+def test_bytes_that_are_gone(dev_server: Running, host: FileHost, tmp_path: Path) -> None:
+    people = [user("ann")], [room("lobby", ["ann"])]
+    parts = [
+        attachment(f"{host.url}/late", len(BYTES)),
+        attachment(f"{host.url}/good", len(BYTES) - 1),
+        attachment(f"{host.url}/good", len(BYTES) + 1),
+        attachment(f"{NO_FILES}/x", 5),
+        attachment("https://169.254.169.254/latest/meta-data/", 5),
+        attachment("no url", 5),
+    ]
+    values = (*people, [message(1, "lobby", "ann", 100, *parts)])
+    with new_instance(dev_server, "gone") as server:
+        said, report = bring(dev_server, "gone", tmp_path, values)
+        assert len(report) == len(parts)
+        assert {(one["what"], one["outcome"], one["index"]) for one in report} == {("files", "bytes lost", 0)}
+        assert "the answer has the status 404" in " ".join(one["detail"] for one in report)
+        assert "6 bytes lost" in said
+        (held,) = server.su().get(path_of("rooms", "lobby", "messages")).read()
+        assert [part["attachment"]["name"] for part in held["parts"]] == ["a b.txt"] * len(parts)
+        host.files["/late"] = BYTES
+        said, report = bring(dev_server, "gone", tmp_path, values)
+        assert len(report) == len(parts) - 1
+        (held,) = server.su().get(path_of("rooms", "lobby", "messages")).read()
+        assert fetch(server, held["parts"][0]["attachment"]["download_url"]).body == BYTES
+
+
+def test_a_broken_array_brings_nothing(dev_server: Running, tmp_path: Path) -> None:
+    files = write(tmp_path, [user("ann")], [room("lobby", ["ann"])], [message(1, "lobby", "ann", 100)], lines=False)
+    files[2].write_bytes(files[2].read_bytes()[:-3])
+    with new_instance(dev_server, "cut-off") as server:
+        refused = roomline_here("import", "chatkit", *files, "--instance", "cut-off", "--data-dir", dev_server.data_dir)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "messages.json is broken or cut off after 0 values" in refused.stderr
+        assert server.su().get("/users").read() == []
+
+
+def test_without_files(dev_server: Running, host: FileHost, tmp_path: Path) -> None:
+    host.asked.clear()
+    with new_instance(dev_server, "no-files"):
+        _, report = bring(dev_server, "no-files", tmp_path, sample(host.url), no_files="")
+    assert host.asked == []
+    assert [one["outcome"] for one in report] == ["bytes lost"]
+
+
+def test_ctrl_c_while_reading(dev_server: Running, tmp_path: Path) -> None:
+    users, rooms, messages = write(tmp_path, [user("ann")], [room("lobby", ["ann"])], [], lines=True)
+    messages.unlink()
+    os.mkfifo(messages)  # to which nobody writes
+    words = ("import", "chatkit", users, rooms, messages, "--instance", "dev", "--data-dir", dev_server.data_dir)
+    with subprocess.Popen(command(*words), stderr=subprocess.PIPE, env=clean_environment()) as process:
+        assert process.stderr is not None
+        assert [process.stderr.readline() for _ in range(2)] == [b"reading users: 1\n", b"reading rooms: 1\n"]
+        process.send_signal(signal.SIGINT)
+        told = process.stderr.read()
+        assert (process.wait(), told) == (130, b"roomline: stopped; start the same command again to go on\n")
+
+
+def test_ctrl_c_while_importing(dev_server: Running, tmp_path: Path) -> None:
+    with file_host(good=BYTES) as host, new_instance(dev_server, "stopped"):
+        host.answers.clear()
+        files = write(tmp_path, *sample(host.url), lines=True)
+        words = ("import", "chatkit", *files, "--instance", "stopped", "--data-dir", dev_server.data_dir)
+        environment = {**clean_environment(), **ALLOWED}
+        with subprocess.Popen(command(*words), stderr=subprocess.PIPE, env=environment) as process:
+            wait_until(lambda: host.asked != [])
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            told = process.stderr.read()
+            assert process.wait() == 130
+        assert told.endswith(b"roomline: stopped; start the same command again to go on\n")
+        assert b"Traceback" not in told
+        host.answers.set()
+        said, report = bring(dev_server, "stopped", tmp_path, sample(host.url))
+        assert report == []
+        assert said.split()[-3:] == ["files", "1", "imported"]
