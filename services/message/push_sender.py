@@ -113,16 +113,17 @@ class PushSender:
 
     async def _start_all(self) -> float | None:
         """Sends on what is due, as far as there are places; for how long there is nothing else to do."""
+        now = self._clock()
         for failing, running in self._running.items():
             free = AT_ONCE[failing] - len(running)
             if free:
                 busy = [key for places in self._running.values() for key in places]
-                due = await self._queue.due(failing=failing, busy=busy, size=free)
+                due = await self._queue.due(now, failing=failing, busy=busy, size=free)
                 names = await self._names(due)
                 for push in due:
                     running[push.key] = asyncio.create_task(self._send(push, names))
                     running[push.key].add_done_callback(partial(self._ended, running, push.key))
-        next_due = await self._queue.next_due()
+        next_due = await self._queue.next_due(now)
         return None if next_due is None else min(POLL_SECONDS, max(0.01, (next_due - self._clock()) / MICROSECONDS))
 
     def _ended(self, running: dict[Key, asyncio.Task[None]], key: Key, _: asyncio.Task[None]) -> None:

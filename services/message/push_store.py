@@ -95,14 +95,17 @@ class PushQueue(Protocol):
         room. Whether there was anybody to tell.
         """
 
-    async def due(self, *, failing: bool, busy: Collection[Key], size: int) -> list[Push]:
-        """What can be sent now to so many subscriptions at most that are not busy: the oldest thing of each.
+    async def due(self, now: int, *, failing: bool, busy: Collection[Key], size: int) -> list[Push]:
+        """What can be sent `now` to so many subscriptions at most that are not busy: the oldest thing of each.
 
         `failing` asks for those whose last try failed, or else for the others.
         """
 
-    async def next_due(self) -> int | None:
-        """When something can be sent that cannot be sent yet, if there is such a thing."""
+    async def next_due(self, now: int) -> int | None:
+        """When something can be sent that cannot be sent `now`, if there is such a thing.
+
+        With the `now` of `due` nothing falls between the two, whose time comes meanwhile.
+        """
 
     async def told(self, push: Push, *, slow: bool = False) -> None:
         """It was sent. If that was slow, the subscription is one of those that fail until the next one is sent."""

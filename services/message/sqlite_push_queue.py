@@ -132,24 +132,23 @@ class SqlitePushQueue:
                 if failures or connection.execute(_IS_BEHIND, values).fetchone():
                     connection.execute(_KEEP_NEWEST, values)
 
-    async def due(self, *, failing: bool, busy: Collection[Key], size: int) -> list[Push]:
+    async def due(self, now: int, *, failing: bool, busy: Collection[Key], size: int) -> list[Push]:
         """See `PushQueue`."""
 
         def work(connection: sqlite3.Connection) -> list[Push]:
-            now = self._clock()
             found = connection.execute(_DUE, (failing, now, size + len(busy))).fetchall()
             free = [row for row in found if Key(*row[:2]) not in busy][:size]
             return [_push(connection, now, *row) for row in free]
 
         return await self._database.read(work)
 
-    async def next_due(self) -> int | None:
+    async def next_due(self, now: int) -> int | None:
         """See `PushQueue`."""
 
         def work(connection: sqlite3.Connection) -> int | None:
             # Of those that have not failed, everything is due at once.
             row = connection.execute(
-                "SELECT min(due_at) FROM push_subscriptions WHERE (failures > 0) = 1 AND due_at > ?", (self._clock(),)
+                "SELECT min(due_at) FROM push_subscriptions WHERE (failures > 0) = 1 AND due_at > ?", (now,)
             ).fetchone()
             due_at: int | None = row[0]
             return due_at

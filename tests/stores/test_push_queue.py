@@ -44,7 +44,7 @@ class Queue:
 
     async def due(self, *, failing: bool = False) -> list[Push]:
         """What can be sent."""
-        return await self.store.due(failing=failing, busy=(), size=100)
+        return await self.store.due(self.stores.clock(), failing=failing, busy=(), size=100)
 
     async def waiting(self) -> list[tuple[str, int]]:
         """Subscriptions, and the messages that wait for them."""
@@ -134,6 +134,21 @@ async def test_one_that_is_always_refused_is_removed_after_a_week(queue: Queue) 
         assert await queue.waiting() == []
         queue.stores.clock.advance(GIVE_UP_MICROSECONDS / MICROSECONDS)
     assert await queue.store.instances() == []
+
+
+async def test_what_comes_due_while_one_looks_is_not_forgotten(queue: Queue) -> None:
+    await queue.subscribe("ann")
+    await queue.add(*await queue.say("first"))
+    (push,) = await queue.due()
+    now = queue.stores.clock()
+    assert await queue.store.next_due(now) is None
+    retry_at = now + MICROSECONDS
+    assert await queue.store.failed(push, retry_at)
+    assert await queue.due(failing=True) == []
+    queue.stores.clock.advance(2)
+    assert await queue.store.next_due(now) == retry_at
+    assert await queue.store.next_due(queue.stores.clock()) is None
+    assert [said(push) for push in await queue.due(failing=True)] == ["first"]
 
 
 async def test_one_that_is_refused_in_between_stays(queue: Queue) -> None:
