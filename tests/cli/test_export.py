@@ -174,6 +174,7 @@ def test_what_cannot_be_done_is_one_line(
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.thorough
 def test_an_instance_must_be_named_if_there_are_several(tmp_path: Path) -> None:
     with running_server(tmp_path, dev=False) as running:
         options = ("--data-dir", running.data_dir)

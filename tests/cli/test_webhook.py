@@ -23,6 +23,7 @@ def listed(data_dir: Path) -> list[dict[str, object]]:
     return found
 
 
+@pytest.mark.thorough
 def test_a_webhook_from_its_creation_to_its_end(server: Running) -> None:
     data_dir = server.data_dir
     created = roomline(

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from google.protobuf.struct_pb2 import Value
 from roomline.v1.media_service_pb2 import ListAttachmentsRequest, ReserveAttachmentRequest
 from roomline.v1.message_service_pb2 import HideMessageRequest
@@ -16,6 +17,7 @@ for _ in range(4000):
 COUNT = PAGE_BYTES // FAT.ByteSize() + 20
 
 
+@pytest.mark.thorough
 async def test_a_page_of_large_ones_ends_earlier(house: House) -> None:
     request = ReserveAttachmentRequest(content_type="a/b", content_length=0, custom_data=FAT)
     for _ in range(0, COUNT, 10):

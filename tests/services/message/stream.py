@@ -104,11 +104,19 @@ async def watching(
 ) -> AsyncIterator[Stream]:
     """A stream that follows the topics, cancelled at the end."""
     stub = where.events if isinstance(where, Cluster) else where
-    call = cast("Any", stub).Watch(metadata=metadata)
-    stream = Stream(call)
+    for tries_left in range(5, -1, -1):
+        call = cast("Any", stub).Watch(metadata=metadata)
+        stream = Stream(call)
+        try:
+            if topics:
+                await stream.follow(*topics)
+            break
+        except BaseException as error:
+            call.cancel()
+            # gRPC's client forgets why it was refused if it is told so in the middle of its first write.
+            if "Internal error from Core" not in str(error) or not tries_left:
+                raise
     try:
-        if topics:
-            await stream.follow(*topics)
         yield stream
     finally:
         call.cancel()

@@ -256,6 +256,7 @@ async def test_users_whom_nobody_can_be_are_no_reason_to_refuse_a_call(target: A
     assert await target.outcomes(record, hidden) == [REDUCED, REDUCED]
 
 
+@pytest.mark.thorough
 async def test_a_room_whose_files_are_still_being_removed(desk: Desk) -> None:
     """Taken up at once, it would lose its files to the removal of the deleted one."""
     archive = Archive(desk.cluster.message_channel, desk.cluster.service.metadata("one"))

@@ -24,6 +24,8 @@ from tests.services.message.push_desk import PushDesk, push_desk
 from tests.support.browser import PRIVATE_KEY, Browser
 from tests.support.receiver import Posted, accept, refuse
 
+pytestmark = pytest.mark.thorough
+
 HOUR = 3600
 
 

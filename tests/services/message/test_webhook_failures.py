@@ -14,6 +14,8 @@ from services.message.webhook_store import Target
 from tests.services.message.hooked import Hooked, failing, hooked, idle, texts_of
 from tests.support.receiver import accept, refuse
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 async def hooks(tmp_path: Path) -> AsyncIterator[Hooked]:

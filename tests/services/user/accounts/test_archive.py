@@ -143,6 +143,7 @@ async def test_users_of_one_moment_keep_their_order(house: House, tenant: Tenant
     assert await ids(house, tenant) == ["zoe", "amy", "max"]
 
 
+@pytest.mark.thorough
 async def test_an_id_whose_user_is_still_being_deleted(house: House, backend: Backend, tenant: Tenant) -> None:
     await house.create(tenant, "bob")
     await backend.down()
