@@ -11,6 +11,7 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.media_service_pb2 import DownloadAttachmentRequest, DownloadAttachmentResponse, DownloadHead
 
 from services.common.errors import RoomlineError
+from services.common.waiting import is_set_within
 from services.media.arrivals import Arrivals
 from services.media.blobs import Blobs, MissingError
 from services.media.pictures import THUMBNAIL_TYPE
@@ -119,8 +120,7 @@ class Downloads:
         with contextlib.suppress(TimeoutError), self._arrivals.awaited(stored) as arrived:
             async with asyncio.timeout(self._hold_seconds):
                 while stored.blob is None:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(arrived.wait(), POLL_SECONDS)
+                    await is_set_within(arrived, POLL_SECONDS)
                     arrived.clear()
                     stored = await self._store.get(stored.instance_id, stored.attachment.id)
         if stored.blob is None:

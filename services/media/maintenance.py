@@ -1,7 +1,6 @@
 """What the media service does beside answering: deleting garbage, ending what nobody uses, asking after old claims."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,6 +11,7 @@ from services.common import idempotency
 from services.common.ids import MICROSECONDS, Clock
 from services.common.settings import Settings
 from services.common.sqlite import Database
+from services.common.waiting import is_set_within
 from services.media.blobs import Blobs
 from services.media.meter import WRITING_SECONDS
 from services.media.readers import AT_ONCE, Readers
@@ -87,8 +87,7 @@ class Maintenance:
             if not complete:
                 await asyncio.sleep(self._pace.retry)
                 continue
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._garbage.wait(), self._pace.sweep)
+            await is_set_within(self._garbage, self._pace.sweep)
 
     async def sweep_forever(self, expired: Callable[[], Awaitable[None]]) -> None:
         """Ends what is over, every now and then, until cancelled. `expired` ends the transfers of what is gone."""

@@ -1,7 +1,6 @@
 """Looks at pictures after they were uploaded, and keeps what is seen: sizes and thumbnails."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
@@ -9,6 +8,7 @@ import structlog
 
 from services.common.errors import RoomlineError
 from services.common.ids import MICROSECONDS, Clock
+from services.common.waiting import is_set_within
 from services.media.blobs import Blobs, MissingError
 from services.media.headers import object_headers
 from services.media.maintenance import Pace
@@ -59,8 +59,7 @@ class Thumbnailer:
                     await self._settle(picture)
             except Exception as error:
                 log.error("maintenance_failed", step="pictures", exc_info=error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._waiting.wait(), self._pace.sweep)
+            await is_set_within(self._waiting, self._pace.sweep)
 
     async def _settle(self, stored: Stored) -> None:
         """Looks at a picture and keeps what is seen; puts it off if that has to be done again."""

@@ -9,7 +9,6 @@ it learns how much it was.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
@@ -18,6 +17,7 @@ import structlog
 
 from services.common.backoff import Backoff
 from services.common.errors import RoomlineError
+from services.common.waiting import is_set_within
 from services.message.event_store import Entry
 from services.message.log_reader_store import LogReaderStore, Progress
 from services.message.tail import Source
@@ -204,9 +204,7 @@ class _Reader:
                 await self._wait_longer("the server failed", 0)
                 continue
             if not more:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._shortened(POLL_SECONDS)):
-                        await self._wake.wait()
+                await is_set_within(self._wake, self._shortened(POLL_SECONDS))
 
     async def _step(self) -> bool:
         """Tells the next piece; False if there was none."""

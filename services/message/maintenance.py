@@ -43,7 +43,8 @@ class Maintenance:
             await self._try("forget", idempotency.forget(self._database, self._clock, settings.idempotency_hours))
             await self._try("jobs", self._jobs.forget())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._remove_rooms(), INTERVAL_SECONDS)
+                async with asyncio.timeout(INTERVAL_SECONDS):
+                    await self._remove_rooms()
 
     async def _remove_rooms(self) -> None:
         """Removes what deleted rooms leave, now and whenever a room is deleted."""

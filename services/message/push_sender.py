@@ -24,6 +24,7 @@ from services.common.notifications import wording
 from services.common.outbound import Answer, Outbound, OutboundError
 from services.common.retry_after import retry_after
 from services.common.users import Users
+from services.common.waiting import is_set_within
 from services.message.push_message import encrypted, payload
 from services.message.push_store import Key, Notice, Push, PushQueue
 from services.message.vapid import Vapid
@@ -100,9 +101,7 @@ class PushSender:
                         log.error("pushes_delayed", exc_info=error)
                     await asyncio.sleep(pause)
                     continue
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._wake.wait()
+                await is_set_within(self._wake, pause)
         finally:
             tasks = [task for running in self._running.values() for task in running.values()]
             if tasks:

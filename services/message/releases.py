@@ -7,7 +7,6 @@ media service has answered. A crash in between, or a media service that is away,
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from weakref import WeakValueDictionary
 
 import grpc
@@ -17,6 +16,7 @@ from roomline.v1.media_service_pb2 import ReleaseAttachmentsRequest
 
 from services.common.backoff import Backoff
 from services.common.errors import RoomlineError
+from services.common.waiting import is_set_within
 from services.message.attachments import Attachments
 from services.message.store import Owner, ReleaseStore
 
@@ -83,8 +83,7 @@ class Releases:
                 complete = False
             if complete:
                 pause = self._backoff.first
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._left.wait(), INTERVAL_SECONDS)
+                await is_set_within(self._left, INTERVAL_SECONDS)
             if not complete or self._left.is_set():  # after a failure, here or of whoever said that something is left
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._backoff.longest)

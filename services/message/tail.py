@@ -7,7 +7,6 @@ told of changes of access before it can see any event as new as they are.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence, Set
@@ -19,6 +18,7 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 
 from services.common import timestamps
 from services.common.backoff import Backoff
+from services.common.waiting import is_set_within
 from services.message.entries import bury_in, lose, renew
 from services.message.event_store import Batch, Entry
 
@@ -154,9 +154,7 @@ class Tail:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._backoff.longest)
                 continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
-                    await self._wake.wait()
+            await is_set_within(self._wake, POLL_SECONDS)
 
     async def _begin(self) -> None:
         batch = await self._source.read(self._instance_id, 0, 0, 0)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from services.common.waiting import is_set_within
+
 log = structlog.get_logger()
 
 FIRST_DELAY_SECONDS = 0.1
@@ -74,8 +76,7 @@ class Child:
             delay = min(FIRST_DELAY_SECONDS * 2**self.failures, LAST_DELAY_SECONDS)
             self.failures += 1
             log.warning("child_ended", child=self.name, outcome=outcome, restart_in_seconds=delay)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), delay)
+            await is_set_within(self._stopping, delay)
 
     def stop(self) -> None:
         """Asks the program to end, once; it is not started again."""

@@ -57,7 +57,8 @@ def http_probe(host: str, port: int, path: str) -> Probe:
 
     async def probe() -> bool:
         try:
-            return await asyncio.wait_for(ask(), ANSWER_SECONDS)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await ask()
         except (OSError, TimeoutError, ValueError):
             return False
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+import structlog
 
 from services.cli import main
 
@@ -43,8 +44,12 @@ def roomline_here(*arguments: object, env: dict[str, str] | None = None) -> subp
     out, err = io.StringIO(), io.StringIO()
     words = [*map(str, arguments)]
     environment = patch.dict(os.environ, {**clean_environment(), **(env or {})}, clear=True)
-    with environment, redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
-        main(words)
+    logging = structlog.get_config()
+    try:
+        with environment, redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+            main(words)
+    finally:
+        structlog.configure(**logging)  # a command sets it up for its own process
     code = int(end.value.code or 0)
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 

@@ -27,7 +27,7 @@ def nginx(behind: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def front(behind: Running, nginx: Nginx) -> Iterator[Front]:
     """Call through nginx over HTTP/2."""
     with Front(behind, nginx) as server:
