@@ -130,7 +130,7 @@ class ServiceServer(grpc.GenericRpcHandler):
         # Together: one after the other would take up to twice the time, and the supervisor does not wait that long.
         stopping = asyncio.create_task(self._server.stop(grace))
         await asyncio.gather(self._pipe.drain(grace), asyncio.wait((stopping,), timeout=grace + STOP_SECONDS))
-        if not stopping.done():  # gRPC waits for ever for a stream that it has lost track of
+        if not stopping.done():  # the rest is closed all the same
             log.error("server_does_not_stop")
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
