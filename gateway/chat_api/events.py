@@ -11,6 +11,7 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 
 from gateway.chat_api import errors, parse_live, render, render_live
 from gateway.chat_api.endpoint import Kind
+from gateway.live.opening import opening
 from gateway.live.outlet import LiveEndpoint
 from gateway.live.sse import block
 from gateway.live.user_stream import Place, Prepare, UserListener
@@ -81,18 +82,11 @@ class Events(LiveEndpoint):
         client = _Client(user_id, outlet, self._uids, self._clock)
         release = self._tokens.hold(authorization, caller.instance_id, client.end, past_expiry=False)
         client.on_close.append(release)
-        try:
-            async with asyncio.timeout(request.limits.call_seconds):
-                await self._own.require_reader(caller)
-                following = await self._streams.follow(user_id, after, client)
-                client.on_close.append(lambda: self._streams.leave(following))
-                await client.begun
-        except TimeoutError:
-            client.close()
-            raise RoomlineError(ErrorReason.ERROR_REASON_SERVICE_UNAVAILABLE, service="message") from None
-        except BaseException:
-            client.close()
-            raise
+        async with opening(request.limits.call_seconds, "message", client.close):
+            await self._own.require_reader(caller)
+            following = await self._streams.follow(user_id, after, client)
+            client.on_close.append(lambda: self._streams.leave(following))
+            await client.begun
         return client
 
     async def refuse(self, error: Exception, request: Request) -> Response:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from typing import TYPE_CHECKING
 
 from roomline.v1.error_reason_pb2 import ErrorReason
 
 from gateway.live.follower import Follower
+from gateway.live.opening import opening
 from gateway.live.visit import Open, Visit
 from services.common.errors import RoomlineError
 
@@ -73,11 +73,8 @@ def _token(request: Request) -> str:
 
 async def _begin(visit: Visit) -> Happening:
     """Waits until the instance is watched. Raises SERVICE_UNAVAILABLE if that takes too long."""
-    try:
-        async with asyncio.timeout(visit.request.limits.call_seconds):
-            return await visit.watch.begin()
-    except TimeoutError:
-        raise RoomlineError(ErrorReason.ERROR_REASON_SERVICE_UNAVAILABLE, service="message") from None
+    async with opening(visit.request.limits.call_seconds, "message"):
+        return await visit.watch.begin()
 
 
 class _Admitted(Follower):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from roomline.v1.error_reason_pb2 import ErrorReason
-
+from gateway.live.opening import opening
 from services.common.errors import RoomlineError
 
 
@@ -20,15 +19,8 @@ class Handle:
 
     async def opened(self, seconds: float) -> None:
         """Returns when it is in force. Raises why it never will be: SERVICE_UNAVAILABLE after so many seconds."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._decided
-        except TimeoutError:
-            self.close()
-            raise RoomlineError(ErrorReason.ERROR_REASON_SERVICE_UNAVAILABLE, service="user") from None
-        except BaseException:
-            self.close()
-            raise
+        async with opening(seconds, "user", self.close):
+            await self._decided
 
     def begin(self) -> None:
         """It is in force."""

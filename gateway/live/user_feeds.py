@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import grpc
-from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.room_service_pb2 import ListUserRoomsRequest
 from roomline.v1.room_service_pb2_grpc import RoomServiceStub
 
+from gateway.live.opening import opening
 from gateway.live.room_state import RoomState
 from gateway.live.user_feed import Listener, UserFeed
 from services.common.errors import RoomlineError
@@ -53,15 +52,8 @@ class UserFeeds:
                 rooms = [RoomState.of(room, answer.position) for room in answer.rooms]
                 shared.feed.begin(since, rooms, answer.position, cursors, cursors_at)
         joined = Joined(self._feeds[key], listener, outlet)
-        try:
-            async with asyncio.timeout(visit.request.limits.call_seconds):
-                await joined.begin(begin, answer.position)
-        except TimeoutError:
-            joined.close()
-            raise RoomlineError(ErrorReason.ERROR_REASON_SERVICE_UNAVAILABLE, service="message") from None
-        except BaseException:
-            joined.close()
-            raise
+        async with opening(visit.request.limits.call_seconds, "message", joined.close):
+            await joined.begin(begin, answer.position)
         return joined
 
 

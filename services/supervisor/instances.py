@@ -14,12 +14,12 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.instance_pb2 import Instance, InstanceFlags, InstanceKey
 from roomline.v1.instance_service_pb2_grpc import InstanceServiceStub
 
-from services.common.errors import failure_of
 from services.common.ids import MICROSECONDS
 from services.common.timestamps import from_proto
 from services.common.tokens import OPERATOR_ISSUER, SERVICE_ISSUER, ServiceTokens
 from services.supervisor.command_error import CommandError
 from services.supervisor.identity import Identity
+from services.supervisor.refusals import CallRefusedError, refusals
 
 if TYPE_CHECKING:
     from roomline.v1.instance_service_pb2_grpc import InstanceServiceAsyncStub
@@ -149,10 +149,9 @@ class InstanceNotFoundError(CommandError):
 @contextlib.contextmanager
 def _refusals() -> Iterator[None]:
     try:
-        yield
-    except grpc.aio.AioRpcError as error:
-        failure = failure_of(error)
-        kind = InstanceNotFoundError if failure.reason == ErrorReason.ERROR_REASON_INSTANCE_NOT_FOUND else CommandError
-        if failure.reason:
-            raise kind(failure.message) from error
-        raise CommandError(f"the user service does not answer: {failure.code.name.lower()}") from error
+        with refusals("the user service"):
+            yield
+    except CallRefusedError as error:
+        if error.reason == ErrorReason.ERROR_REASON_INSTANCE_NOT_FOUND:
+            raise InstanceNotFoundError(str(error)) from error
+        raise

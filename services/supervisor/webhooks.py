@@ -9,7 +9,6 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import MessageToDict
 from roomline.v1 import webhook_service_pb2 as pb
@@ -17,11 +16,10 @@ from roomline.v1.webhook_pb2 import Webhook
 from roomline.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
 from services.common.channels import connect_plain
-from services.common.errors import failure_of
 from services.common.settings import Settings
 from services.common.tokens import SERVICE_ISSUER, ServiceTokens
 from services.supervisor.chosen_instance import chosen_instance, require_server
-from services.supervisor.command_error import CommandError
+from services.supervisor.refusals import refusals
 from services.supervisor.running import service_secret
 from services.supervisor.terminal import printable
 
@@ -75,14 +73,9 @@ def ask(settings: Settings, instance: str | None, work: Callable[[Webhooks], Awa
     """Runs the work. Raises CommandError if there is no server or instance, or if it refuses."""
 
     async def run() -> T:
-        try:
+        with refusals("the message service"):
             async with _webhooks(settings, instance) as webhooks:
                 return await work(webhooks)
-        except grpc.aio.AioRpcError as error:
-            failure = failure_of(error)
-            if failure.reason:
-                raise CommandError(failure.message) from error
-            raise CommandError(f"the message service does not answer: {failure.code.name.lower()}") from error
 
     return asyncio.run(run())
 

@@ -26,6 +26,7 @@ from services.supervisor.chosen_instance import require_server
 from services.supervisor.command_error import CommandError
 from services.supervisor.data_folder import DataFolder
 from services.supervisor.deployment import SERVICES
+from services.supervisor.refusals import CallRefusedError, refusal, refusals
 from services.supervisor.running import service_secret
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ PATIENCE_SECONDS = 60.0
 """How long a server may be away before the command gives up: time enough for a restart."""
 PIECE_BYTES = 256 * 1024
 
+_SERVER = "the server"
 _BACKOFF = Backoff(first=0.1, longest=2.0)
 _TRANSIENT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAUTHENTICATED}
 """The last one: a server that was started anew has a new secret."""
@@ -54,14 +56,6 @@ _ABOUT_FILES = {
 }
 
 T = TypeVar("T")
-
-
-class CallRefusedError(CommandError):
-    """A service has refused a call."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.reason = failure.reason
 
 
 class FileRefusedError(Exception):
@@ -132,7 +126,7 @@ class Archives:
         call = connection.stub(service).ExportRecords(
             pb.ExportRecordsRequest(user_id=user_id), metadata=connection.metadata(self._instance_id)
         )
-        with _refusals():
+        with refusals(_SERVER):
             async for answer in call:
                 yield answer
 
@@ -144,7 +138,7 @@ class Archives:
         else:
             request = ExportFileRequest(attachment_id=record.attachment.id)
         call = connection.file_stub().ExportFile(request, metadata=connection.metadata(self._instance_id))
-        with _about_file(), _refusals():
+        with _about_file(), refusals(_SERVER):
             async for answer in call:
                 yield answer.data
 
@@ -166,7 +160,7 @@ class Archives:
             except grpc.aio.AioRpcError as error:
                 failure = failure_of(error)
                 if not _is_transient(failure) or loop.time() > deadline:
-                    raise _refusal(failure) from error
+                    raise refusal(failure, _SERVER) from error
                 if connection is self._connection and connection is not None:
                     # Others may still use it: it is closed at the end.
                     self._stale.append(connection)
@@ -204,20 +198,6 @@ async def _upload(record: ArchiveRecord, source: BinaryIO) -> AsyncIterator[Impo
 
 def _is_transient(failure: Failure) -> bool:
     return failure.code in _TRANSIENT or (not failure.reason and failure.code in _BROKEN_OFF)
-
-
-def _refusal(failure: Failure) -> CommandError:
-    if failure.reason:
-        return CallRefusedError(failure)
-    return CommandError(f"the server does not answer: {failure.code.name.lower()}")
-
-
-@contextlib.contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except grpc.aio.AioRpcError as error:
-        raise _refusal(failure_of(error)) from error
 
 
 @contextlib.contextmanager
