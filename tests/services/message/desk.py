@@ -51,6 +51,16 @@ def urls_of(message: Message) -> list[bool]:
     return [bool(part.attachment.download_url) for part in message.parts if part.HasField("attachment")]
 
 
+def linkless(message: Message) -> Message:
+    """The message without links, which are signed at each reading and so differ from one second to the next."""
+    copy = Message()
+    copy.CopyFrom(message)
+    for part in filter(lambda part: part.HasField("attachment"), copy.parts):
+        part.attachment.ClearField("download_url")
+        part.attachment.ClearField("expiration")
+    return copy
+
+
 @dataclass
 class Desk(House):
     """Bob writes, unless told otherwise."""

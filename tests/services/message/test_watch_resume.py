@@ -22,7 +22,7 @@ from services.common.server import SMALL_STREAMS
 from services.common.sqlite import Database
 from services.message import tail
 from services.message.sqlite_events import SqliteEvents
-from tests.services.message.desk import Desk, ids_of, until, urls_of
+from tests.services.message.desk import Desk, ids_of, linkless, until, urls_of
 from tests.services.message.stream import SECONDS, Stream, said, watching
 from tests.support.cluster import Cluster, Metadata, running_cluster
 from tests.support.refusals import refuses
@@ -217,7 +217,9 @@ async def test_attachments_come_with_their_metadata_if_it_can_be_had(desk: Desk)
         tap = Tap(desk.cluster.media_server)
         sent = await desk.send(*ids)
         (event,) = await stream.next()
-        assert event.message_sent.message == await desk.message(sent)
+        message = event.message_sent.message
+        assert linkless(message) == linkless(await desk.message(sent))
+        assert (ids_of(message), urls_of(message)) == (ids, [True, True])
         await desk.send_text()
         await stream.next()
         assert tap.calls["BatchGetAttachments"] == 2  # for the stream, and for the test itself
