@@ -1,5 +1,6 @@
 """Fixtures of the fault tests."""
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -9,10 +10,11 @@ import pytest
 
 from gateway.health import Health
 from gateway.server import Gateway, build_app
+from tests.cli.commands import wait_until
 from tests.faults.actors import Actor
 from tests.faults.chance import CHANCE
 from tests.faults.chatkit import Chatkit
-from tests.faults.invariants import check_databases
+from tests.faults.invariants import check_databases, is_settled
 from tests.support.cluster import Cluster, running_cluster
 
 
@@ -31,6 +33,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     async with running_cluster(tmp_path) as running:
         await running.add_users("bob", "ann", "eve")
         yield running
+        await asyncio.to_thread(wait_until, lambda: is_settled(tmp_path))
     check_databases(tmp_path)
 
 
