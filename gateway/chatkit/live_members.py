@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -48,10 +49,22 @@ class LiveMembers:
 
 
 class _Members(RoomFollower):
-    """Tells one client of the members of one room."""
+    """Tells one client of the members of one room; of those who join after they themselves have been told."""
+
+    def __init__(self, visit: Visit, outlet: Outlet, room_id: str, own: OwnCalls) -> None:
+        super().__init__(visit, outlet, room_id, own)
+        self._waiting: deque[Happening] = deque()
 
     def deliver(self, happening: Happening) -> None:
         """See `RoomFollower`."""
+        self._waiting.append(happening)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._waiting and not self._waiting[0].waits(self._go_on):
+            self._take(self._waiting.popleft())
+
+    def _take(self, happening: Happening) -> None:
         event = happening.event
         match happening.kind:
             case "members_added":

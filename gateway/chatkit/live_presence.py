@@ -41,14 +41,21 @@ class LivePresence:
     async def register(self, visit: Visit, outlet: Outlet) -> Subscription:
         """The user is online as long as this is open. Own U; without events.
 
-        The client reads its state when this opens: whoever watches the user has been told by then, on this socket too.
+        The client reads its state when this opens: whoever watches the user has been told by then, on this socket too
+        if that was asked for before.
         """
         request = visit.request
         user_id = request.parameters["user_id"]
         visit.end_with(user_id)
         await request.call(self._stub.CheckRegistration, CheckRegistrationRequest(user_id=user_id))
-        instance_id = request.parameters["instance_id"]
-        return await self._presence.register(instance_id, user_id, outlet.open, outlet.end)
+        registration = await self._presence.register(request.parameters["instance_id"], user_id, outlet.end)
+        try:
+            await outlet.in_turn()
+        except BaseException:
+            registration.close()
+            raise
+        outlet.open()
+        return registration
 
     async def watch(self, visit: Visit, outlet: Outlet) -> Subscription:
         """A user's state, at once and whenever it changes; `offline` of unknown users. For all who may subscribe."""

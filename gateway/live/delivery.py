@@ -89,6 +89,10 @@ class Delivery(ABC):
             self._finish()
             self._send_end(None if error is None else self._endpoint.ending(error, self._request))
 
+    @abstractmethod
+    async def in_turn(self) -> None:
+        """As `Outlet.in_turn`."""
+
     def stop(self) -> None:
         """Ends the subscription because the gateway stops: the client comes back, to another process perhaps."""
         self.end(RoomlineError(ErrorReason.ERROR_REASON_SHUTTING_DOWN))

@@ -80,6 +80,9 @@ class EndlessDelivery(Delivery):
             self._stop_beating()
             self.leave()
 
+    async def in_turn(self) -> None:
+        """As `Outlet.in_turn`: it has its connection for itself."""
+
     def lost(self) -> None:
         """The connection is gone."""
         self.leave()

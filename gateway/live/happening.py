@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,7 +24,7 @@ class Happening:
     Happenings are a chain: whoever keeps one reaches all later ones, and what nobody keeps is gone.
     """
 
-    __slots__ = ("_made", "concerned", "event", "kind", "later", "position")
+    __slots__ = ("_made", "_waiting", "concerned", "event", "kind", "later", "leaders", "position")
 
     def __init__(self, event: Event) -> None:
         self.event = event
@@ -34,6 +35,27 @@ class Happening:
         self.concerned = _concerned(self.kind, event)
         self.later: Happening | None = None
         self._made: dict[Hashable, Any] = {}
+        self.leaders = 0
+        """How many have to be told of it before all others, and have not been."""
+        self._waiting: dict[Callable[[], None], None] = {}
+
+    def lead(self) -> None:
+        """Somebody has to be told of it first: `led` follows, once for each call of this."""
+        self.leaders += 1
+
+    def led(self) -> None:
+        """That has been done, or never will be."""
+        self.leaders -= 1
+        if not self.leaders:
+            waiting, self._waiting = self._waiting, {}
+            for go_on in waiting:
+                asyncio.get_running_loop().call_soon(go_on)
+
+    def waits(self, go_on: Callable[[], None]) -> bool:
+        """Whether somebody else has to be told first. `go_on` is called soon after that, once."""
+        if self.leaders:
+            self._waiting[go_on] = None
+        return self.leaders > 0
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` returns: it is called for the first one who asks for the key."""

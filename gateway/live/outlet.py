@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Outlet(Protocol):
-    """The way of one subscription to its client; a transport makes it. Nothing here waits.
+    """The way of one subscription to its client; a transport makes it. Nothing here waits for the client.
 
     A client that does not take what it is sent is the transport's concern: it ends the connection.
     """
@@ -25,6 +25,9 @@ class Outlet(Protocol):
 
     def end(self, error: BaseException | None = None) -> None:
         """Ends the subscription: normally (204), or with what the dialect says of the error. Nothing may follow."""
+
+    async def in_turn(self) -> None:
+        """Returns when what the client asked for before, on the same connection, is open or refused."""
 
 
 class Subscription(Protocol):

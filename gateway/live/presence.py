@@ -55,15 +55,13 @@ class Presence:
         """The instances that have a stream."""
         return self._tracks.instance_ids
 
-    async def register(
-        self, instance_id: str, user_id: str, opened: Callable[[], None], ended: Callable[[RoomlineError], None]
-    ) -> Handle:
-        """Has a user online until the handle is closed; returns when it is.
+    async def register(self, instance_id: str, user_id: str, ended: Callable[[RoomlineError], None]) -> Handle:
+        """Has a user online until the handle is closed; returns when it is, and those know who watch the user here.
 
-        `opened` is called before that, right after those have been told who watch the user here. `ended` is called
-        later on if the instance was reset. Raises SERVICE_UNAVAILABLE, OVERLOADED, or USER_NOT_FOUND after a reset.
+        `ended` is called later on if the instance was reset. Raises SERVICE_UNAVAILABLE, OVERLOADED, or USER_NOT_FOUND
+        after a reset.
         """
-        handle = self._tracks.need(instance_id).register(user_id, opened, ended)
+        handle = self._tracks.need(instance_id).register(user_id, ended)
         await handle.opened(self._open_seconds)
         return handle
 

@@ -65,7 +65,7 @@ class PresenceTrack:
         self._grace_seconds = grace_seconds
         self._lasting = LastingStream("presence", instance_id, backoff)
         self._emptied = emptied
-        self._registered: dict[str, dict[Handle, Callable[[], None]]] = {}
+        self._registered: dict[str, set[Handle]] = {}
         self._watched: dict[str, _Watched] = {}
         self._registrations_to_send: dict[str, None] = {}
         self._watches_to_send: dict[str, None] = {}
@@ -82,17 +82,17 @@ class PresenceTrack:
         """Nobody holds anything."""
         return not (self._registered or self._watched)
 
-    def register(self, user_id: str, opened: Callable[[], None], ended: Callable[[RoomlineError], None]) -> Handle:
-        """Has a user online. `opened` is called when it is, and those who watch it here have been told.
+    def register(self, user_id: str, ended: Callable[[RoomlineError], None]) -> Handle:
+        """Has a user online. The handle is in force when it is, and those who watch it here have been told.
 
         Raises OVERLOADED if there are too many.
         """
         handle = Handle(ended, lambda: self._unregister(user_id, handle))
         _check_count(self._registered, user_id)
-        self._registered.setdefault(user_id, {})[handle] = opened
+        self._registered.setdefault(user_id, set()).add(handle)
         # Sent again if it was before: the service may have forgotten the user, because it was deleted and made anew.
         self._registrations_to_send[user_id] = None
-        self._unsent.append(lambda: self._opened(user_id, handle))
+        self._unsent.append(handle.begin)
         self._wake.set()
         return handle
 
@@ -218,12 +218,6 @@ class PresenceTrack:
         for watched in list(self._watched.values()):
             self._tell(watched)
 
-    def _opened(self, user_id: str, handle: Handle) -> None:
-        opened = self._registered.get(user_id, {}).get(handle)
-        if opened is not None:  # else it has been given back meanwhile
-            handle.begin()
-            opened()
-
     def _end(self, error: RoomlineError) -> None:
         """Ends everything."""
         handles = [handle for group in self._registered.values() for handle in group]
@@ -237,11 +231,12 @@ class PresenceTrack:
         self._emptied()
 
     def _unregister(self, user_id: str, handle: Handle) -> None:
-        group = self._registered.get(user_id, {})
-        if group.pop(handle, None) is not None and not group:
+        group = self._registered.get(user_id, set())
+        if group == {handle}:
             del self._registered[user_id]
             self._registrations_to_send[user_id] = None
             self._given_back()
+        group.discard(handle)
 
     def _unwatch(self, user_id: str, handle: Handle) -> None:
         watched = self._watched.get(user_id)

@@ -12,6 +12,7 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 
 from gateway.live.change import Change, ChangeKind
 from gateway.live.follower import Follower
+from gateway.live.happening import Happening
 from gateway.live.room_state import RoomState
 from services.common.errors import RoomlineError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from roomline.v1.cursor_pb2 import Cursor
     from roomline.v1.room_service_pb2 import GetUserRoomResponse
 
-    from gateway.live.happening import Happening
     from gateway.live.instance_watch import InstanceWatch
     from gateway.live.own_calls import OwnCalls
 
@@ -60,6 +60,8 @@ class UserFeed(Follower):
         self._failed = failed
         self._complete_at = 0
         self._queue: deque[Happening | _Join] = deque()
+        self._leading: set[Happening] = set()
+        """What waits here of which others wait to be told."""
         self._fetched: dict[str, GetUserRoomResponse | None] = {}
         self._fetching: asyncio.Task[None] | None = None
         self._ended: RoomlineError | None = None
@@ -79,6 +81,9 @@ class UserFeed(Follower):
         self._watch.unfollow(self)
         self.listeners.clear()
         self._queue.clear()
+        for happening in self._leading:
+            happening.led()
+        self._leading.clear()
         if self._fetching is not None:
             self._fetching.cancel()
 
@@ -99,6 +104,9 @@ class UserFeed(Follower):
         """See `Follower`."""
         self._follow_rooms(happening)
         self._queue.append(happening)
+        if happening.kind == "members_added" and self.user_id in happening.event.members_added.user_ids:
+            self._leading.add(happening)  # whoever is added is told before others (spec §4.6)
+            happening.lead()
         self._go_on()
 
     def _follow_rooms(self, happening: Happening) -> None:
@@ -115,21 +123,33 @@ class UserFeed(Follower):
                 self._watch.unfollow_room(self, change.room_id)
 
     def _go_on(self) -> None:
-        """Takes what waits, up to what needs an answer of the services first."""
+        """Takes what waits, up to what needs an answer of the services first, or is told to somebody else first."""
         while self._queue and self._fetching is None:
-            missing = self._missing(self._queue[0])
+            step = self._queue[0]
+            if isinstance(step, Happening) and step.leaders and step not in self._leading and step.waits(self._go_on):
+                return
+            missing = self._missing(step)
             if missing:
                 self._fetching = asyncio.create_task(self._fetch(missing))
                 return
-            step = self._queue.popleft()
+            self._queue.popleft()
             if isinstance(step, _Join):
                 self._begin(step)
                 continue
-            self.position = max(self.position, step.position)  # what is not logged has none
-            for number, change in enumerate(self._take(step)):
-                numbered = change._replace(number=number) if number else change
-                for listener in tuple(self.listeners):
-                    listener(numbered)
+            try:
+                self._tell(step)
+            except Exception as error:  # what cannot be told is no reason to keep the rest, here or from others
+                log.error("delivery_failed", instance=self._watch.instance_id, kind=step.kind, exc_info=error)
+            if self._leading and step in self._leading:
+                self._leading.remove(step)
+                step.led()
+
+    def _tell(self, step: Happening) -> None:
+        self.position = max(self.position, step.position)  # what is not logged has none
+        for number, change in enumerate(self._take(step)):
+            numbered = change._replace(number=number) if number else change
+            for listener in tuple(self.listeners):
+                listener(numbered)
 
     def _begin(self, join: _Join) -> None:
         if join.joined.done():  # who waited has left
@@ -176,6 +196,8 @@ class UserFeed(Follower):
         try:
             for room_id in room_ids:
                 answer = await self._own.user_room(self._watch.instance_id, self.user_id, room_id)
+                if answer is not None and answer.room.HasField("cursor"):  # no event tells of one that was imported
+                    self.cursors.setdefault(room_id, answer.room.cursor)
                 state = self.rooms.get(room_id)
                 if state is None:
                     self._fetched[room_id] = answer
@@ -210,7 +232,9 @@ class UserFeed(Follower):
                 yield from self._members_removed(step, change.room_id, change.user_ids)
             case "user_deleted":
                 for room_id in change.room_ids:
-                    yield from self._members_removed(step, room_id, (change.user_id,))
+                    changes = list(self._members_removed(step, room_id, (change.user_id,)))
+                    if change.user_id != self.user_id:  # to the user itself the end says all (spec §10.14)
+                        yield from changes
             case "cursor_set" if change.cursor.user_id == self.user_id:
                 yield self._cursor_set(step, change.cursor)
             case "message_sent" if state := self._state(step, change.message.room_id):
@@ -250,13 +274,10 @@ class UserFeed(Follower):
         return Change(ChangeKind.ROOM_ADDED, step, state.room.id, state)
 
     def _room_imported(self, step: Happening, room_id: str) -> Iterator[Change]:
-        """A room comes with the cursors that its members had, which no event tells of."""
+        """It may have messages and cursors, which no event tells of."""
         answer = self._fetched.pop(room_id, None)
-        if answer is None:  # it is known, or a later event takes the user out again
-            return
-        if answer.room.HasField("cursor"):
-            self.cursors.setdefault(room_id, answer.room.cursor)
-        yield self._added(step, RoomState.of(answer.room, answer.position))
+        if answer is not None:  # else it is known, or a later event takes the user out again
+            yield self._added(step, RoomState.of(answer.room, answer.position))
 
     def _members_added(self, step: Happening, room_id: str, user_ids: Iterable[str]) -> Iterator[Change]:
         if self.user_id in user_ids and room_id not in self.rooms:

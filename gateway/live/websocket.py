@@ -153,6 +153,16 @@ class Socket(asyncio.Protocol):
             head = b"\x81\x7f" + size.to_bytes(8)
         self._unwritten += (head, *message)
 
+    def begun_before(self, delivery: SocketDelivery) -> list[asyncio.Task[None]]:
+        """What still opens subscriptions that the client asked for before this one; nothing if this one has ended."""
+        earlier: list[asyncio.Task[None]] = []
+        for other in self._subscriptions.values():
+            if other is delivery:
+                return earlier
+            if other.task is not None:
+                earlier.append(other.task)
+        return []
+
     def drop(self, key: bytes) -> None:
         """Forgets a subscription that has ended."""
         self._subscriptions.pop(key, None)
@@ -250,18 +260,24 @@ class Socket(asyncio.Protocol):
 class SocketDelivery(Delivery):
     """One subscription of a socket."""
 
-    __slots__ = ("_key", "_prefix", "_socket", "_task")
+    __slots__ = ("_key", "_prefix", "_socket", "task")
 
     def __init__(self, socket: Socket, key: bytes, endpoint: LiveEndpoint, request: Request) -> None:
         super().__init__(endpoint, request, socket.app.admission)
         self._socket = socket
         self._key = key
         self._prefix = b"[102,%b," % key
-        self._task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(self._start())
+        self.task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(self._start())
+        """Opens the subscription; None when it has."""
 
     async def _start(self) -> None:
         await self.start()
-        self._task = None
+        self.task = None
+
+    async def in_turn(self) -> None:
+        """As `Outlet.in_turn`."""
+        if earlier := self._socket.begun_before(self):
+            await asyncio.wait(earlier)
 
     def leave(self) -> None:
         """The client has left, perhaps before the subscription was open."""
@@ -274,9 +290,9 @@ class SocketDelivery(Delivery):
         self._cancel()
 
     def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        if self.task is not None:
+            self.task.cancel()
+            self.task = None
 
     def _send_open(self) -> None:
         self._socket.send(b"[101,%b,{}]" % self._key)

@@ -78,6 +78,8 @@ class Stage:
         subscriptions = [
             ("/rooms/{room_id}", self.at_once),
             ("/later", self.later),
+            ("/in_turn", self.in_turn),
+            ("/over", self.over),
             ("/refused", self.refused),
             ("/broken", self.broken),
             ("/spaced/{room_id}", self.spaced),
@@ -110,6 +112,15 @@ class Stage:
             self.cancelled.set()
             raise
         return await self.at_once(request, outlet)
+
+    async def in_turn(self, request: Request, outlet: Outlet) -> Scene:
+        await outlet.in_turn()
+        return await self.at_once(request, outlet)
+
+    async def over(self, request: Request, outlet: Outlet) -> Scene:
+        await self.waiting.wait()
+        outlet.end()
+        return await self.in_turn(request, outlet)
 
     async def refused(self, _request: Request, _outlet: Outlet) -> Scene:
         raise RoomlineError(ErrorReason.ERROR_REASON_ROOM_NOT_FOUND)

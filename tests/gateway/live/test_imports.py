@@ -102,3 +102,27 @@ async def test_subscriptions_survive_an_import(tmp_path: Path) -> None:
     assert [part["content"] for part in sent["parts"]] == ["news"]
     assert "old news" not in repr(told)
     assert told.keys() == {0, 1, 3, 4}
+
+
+async def test_what_is_read_at_an_import_is_known(tmp_path: Path) -> None:
+    async with running_cluster(tmp_path) as cluster:
+        await cluster.add_users("alice", "bob")
+        archive = Archive(cluster.message_channel, cluster.service.metadata("one"))
+        old, read = room("old", FIRST), ArchiveRecord()
+        del old.room.cursors[:]
+        read.room_read.room_id, read.room_read.room_uid = "old", FIRST
+        read.room_read.read_until.CopyFrom(old.room.room.created_at)
+        await archive.take_all([old])
+        async with gateway_of(cluster) as gateway, socket_at(gateway.port) as socket:
+            told: Told = {}
+            await socket.subscribe(0, PATHS[0], token_of(cluster))
+            await take(socket, told, (0, "initial_state"))
+            await archive.take_all([message(1, old), message(2, old), read])
+            await send(cluster, "old")
+            await take(socket, told, (0, "room_updated"))
+            await socket.subscribe(1, PATHS[0], token_of(cluster))
+            await take(socket, told, (1, "initial_state"))
+    (updated,), (state,) = named(told[0], "room_updated"), named(told[1], "initial_state")
+    assert updated["room"]["unread_count"] == 1
+    assert [(one["room_id"], one["position"]) for one in state["cursors"]] == [("old", 1_000_002)]
+    assert [one["unread_count"] for one in state["rooms"]] == [1]

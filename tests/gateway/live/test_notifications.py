@@ -31,6 +31,9 @@ class Ended:
     def event(self, tail: bytes) -> None:
         raise AssertionError(tail)
 
+    async def in_turn(self) -> None:
+        """See `Outlet`."""
+
     def end(self, error: BaseException | None = None) -> None:
         self.error.set_result(error)
 

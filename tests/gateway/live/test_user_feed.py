@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.event_pb2 import (
@@ -17,9 +18,12 @@ from roomline.v1.event_pb2 import (
 )
 from roomline.v1.room_pb2 import Room
 
+from gateway.live.change import Change, ChangeKind
+from gateway.live.room_state import RoomState
+from gateway.live.user_feed import UserFeed
 from services.common.errors import RoomlineError
 from tests.gateway.backend import Backend
-from tests.gateway.live.feed_scene import ME, Scene, added, deleted, read, removed, scene_of, user_room
+from tests.gateway.live.feed_scene import ME, START, Scene, Told, added, deleted, read, removed, scene_of, user_room
 from tests.gateway.live.script import sent
 
 
@@ -93,6 +97,46 @@ async def test_a_room_is_read_when_the_user_is_added(scene: Scene) -> None:
     scene.answers.say(user_room(unread=2, members=["bob", ME, "carol"]), 104)
     assert await told.take(3) == [("ROOM_ADDED", 102, 2), ("MESSAGE_SENT", 105, 3), ("MEMBER_LEFT", 106, 3)]
     assert scene.feed.rooms["r"].member_ids == [ME, "carol"]
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_who_is_added_is_told_before_those_who_are_there(scene: Scene, *, leaves: bool) -> None:
+    """If it stays for that; for them, the room's other events wait meanwhile."""
+    told = await scene.begin()
+    there = UserFeed(scene.watch, scene.own, "bob", scene.errors.append)
+    there.begin(await scene.watch.begin(), [RoomState.of(user_room(members=("bob",)), START)], START, [], START)
+    others = Told()
+    await there.join(others, lambda: None, START)
+    scene.stream.tell(added(101, ME, "carol"), sent(102))
+    await scene.asked()
+    await scene.watch.reached(102)
+    assert others.is_all
+    if leaves:
+        scene.feed.close()
+    else:
+        scene.answers.say(user_room(unread=7), 101)
+    assert [kind for kind, _, _ in await others.take(3)] == ["MEMBER_JOINED", "MEMBER_JOINED", "MESSAGE_SENT"]
+    assert told.is_all == leaves
+    there.close()
+
+
+async def test_what_cannot_be_told_is_no_reason_to_keep_the_rest(scene: Scene) -> None:
+    def stumble(change: Change) -> None:
+        if change.kind is ChangeKind.ROOM_ADDED:
+            raise ZeroDivisionError
+
+    await scene.begin()
+    scene.feed.listeners = {stumble: None}
+    told = await scene.listen()
+    scene.stream.tell(added(101, ME), sent(102), added(103, ME, room_id="s"))
+    await scene.asked()
+    await scene.watch.reached(103)
+    with structlog.testing.capture_logs() as logs:
+        scene.answers.say(user_room(unread=7), 101)
+        await scene.asked("s")
+    assert await told.next() == ("MESSAGE_SENT", 102, 8)
+    assert [(line["event"], line["kind"]) for line in logs] == [("delivery_failed", "members_added")]
+    scene.answers.say(user_room("s"), 103)
 
 
 async def test_a_room_that_the_user_has_left_again_is_not_named(scene: Scene) -> None:

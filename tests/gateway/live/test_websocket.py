@@ -35,6 +35,29 @@ async def test_an_open_one_comes_before_its_events(socket: Socket, stage: Stage)
     assert (await socket.receive())[:3] == [102, 0, "1"]
 
 
+async def test_whoever_waits_in_turn_opens_after_what_was_asked_for_before(socket: Socket, stage: Stage) -> None:
+    for number, path in enumerate(("/later", "/later", "/refused", "/in_turn", "/later")):
+        await socket.subscribe(number, path)
+    assert (await socket.ended_with(2))[0] == 404
+    await socket.opened(5)
+    await socket.send(198, 0)
+    await asyncio.wait_for(stage.cancelled.wait(), 30)
+    stage.go_on.set()
+    first = [await socket.receive() for _ in range(6)]
+    openings = [frame[1] for frame in first if frame[0] == 101]
+    assert sorted(openings) == [1, 3, 4]
+    assert openings.index(1) < openings.index(3)
+
+
+async def test_what_has_ended_waits_for_nothing_in_turn(socket: Socket, stage: Stage) -> None:
+    """Else it would wait for later ones that wait for it."""
+    await socket.subscribe(0, "/over")
+    await socket.subscribe(1, "/later")
+    assert (await socket.ended_with(0))[0] == 204
+    await stage.scene()
+    assert not stage.go_on.is_set()
+
+
 @pytest.mark.parametrize("number", [0, 7, 2**53, "a", 'quo"te', ""])
 async def test_ids_are_the_clients(socket: Socket, number: int | str) -> None:
     await socket.opened(number)

@@ -77,6 +77,19 @@ def test_a_deleted_user(server: Server, live: Subscriber, of_anything: Opener, a
         assert "does not exist" in subscription.ends(404, codes.USER_NOT_FOUND).description
 
 
+@pytest.mark.parametrize("api", ["chatkit/v6", "chatkit/v7"])
+def test_a_deleted_user_is_told_of_the_end_only_on_every_device(
+    server: Server, live: Subscriber, alice: str, bob: str, api: str
+) -> None:
+    server.new_room(alice, bob)
+    with live.user("/users", bob, api=api) as first, live.user("/users", bob, api=api) as second:
+        for device in (first, second):
+            device.event("initial_state")
+        server.su().delete(path_of("users", bob)).done()
+        for device in (first, second):
+            device.ends(404, codes.USER_NOT_FOUND)
+
+
 def test_a_server_stays_when_the_user_goes_that_it_acts_as(
     server: Server, live: Subscriber, alice: str, bob: str, room: str
 ) -> None:

@@ -1,7 +1,7 @@
 """Several subscriptions on one socket, as browsers have them (spec §10.1, §13.1, A.1, A.4, A.8, A.9)."""
 
 from tests.wire import codes
-from tests.wire.client import CURSORS, V2, V6, Server, fresh, path_of
+from tests.wire.client import CURSORS, V2, V6, V7, Server, fresh, path_of
 from tests.wire.live.client import End, Event, SharedSocket
 
 PRESENCE = "chatkit_presence/v2"
@@ -33,6 +33,7 @@ def test_who_connects_from_an_opaque_origin_is_online_at_once(server: Server, al
             match socket.receive():
                 case number, None:
                     is_open.add(number)
+                    assert number != 2 or own[-1] == {"state": "online"}
                 case 0, Event(name="initial_state") as event:
                     states.append(event)
                 case 1, Event(name="presence_state", data=data):
@@ -82,6 +83,23 @@ def test_two_at_once_to_one_room_hear_every_message_once_each(server: Server, al
         } == {
             (0, last),
             (1, last),
+        }
+
+
+def test_whoever_is_added_to_a_room_is_told_before_the_others(server: Server, alice: str, bob: str, room: str) -> None:
+    with SharedSocket(server) as socket:
+        subscriptions = (("/users", alice, V7), (path_of("rooms", room, "memberships"), alice, V6))
+        for number, (path, user, api) in enumerate((*subscriptions, ("/users", bob, V6), ("/users", bob, V7))):
+            socket.subscribe(number, path, user, api=api)
+            opened(socket, number)
+            event_of(socket, "initial_state")
+        server.su().put(path_of("rooms", room, "users", "add"), {"user_ids": [bob]}).done()
+        told = [event_of(socket, name) for name in ("added_to_room", "added_to_room")]
+        assert {number for number, _ in told} == {2, 3}
+        heard = dict([socket.receive(), socket.receive()])
+        assert {number: event[1] for number, event in heard.items() if event} == {
+            0: "user_joined_room",
+            1: "user_joined",
         }
 
 

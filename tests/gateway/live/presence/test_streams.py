@@ -41,12 +41,12 @@ async def test_a_registered_user_is_online_for_all_gateways(open_gateway: OpenGa
         assert [await one.next() for one in (here, there, late)] == ["OFFLINE"] * 3
 
 
-async def test_opened_is_called_after_the_watchers_were_told(open_gateway: OpenGateway) -> None:
+async def test_a_registration_is_in_force_after_the_watchers_were_told(open_gateway: OpenGateway) -> None:
     async with open_gateway() as presence:
         order: list[str] = []
         await presence.watch("one", "ann", lambda state: order.append(PresenceState.Name(state)[15:]), nothing)
-        await presence.register("one", "ann", lambda: order.append("opened"), nothing)
-        assert order == ["OFFLINE", "ONLINE", "opened"]
+        await presence.register("one", "ann", nothing)
+        assert order == ["OFFLINE", "ONLINE"]
 
 
 async def test_a_user_is_online_until_the_last_handle_is_closed(
@@ -90,10 +90,10 @@ async def test_who_leaves_before_it_is_done_leavesnothing_behind(
 ) -> None:
     async with open_gateway() as presence:
         await register(presence, "bob")
-        opened: list[str] = []
+        told: list[str] = []
         asking = [
-            asyncio.create_task(presence.register("one", "ann", lambda: opened.append("registered"), nothing)),
-            asyncio.create_task(presence.watch("one", "ann", lambda _: opened.append("watched"), nothing)),
+            asyncio.create_task(presence.register("one", "ann", nothing)),
+            asyncio.create_task(presence.watch("one", "ann", lambda _: told.append("watched"), nothing)),
         ]
         await asyncio.sleep(0)  # they have begun
         for task in asking:
@@ -101,7 +101,7 @@ async def test_who_leaves_before_it_is_done_leavesnothing_behind(
         await asyncio.wait(asking)
         await register(presence, "bob")
         timers.advance(GRACE)
-        assert opened == []
+        assert told == []
         assert not await is_online(cluster, "ann")
 
 
@@ -120,7 +120,7 @@ async def test_a_reset_ends_everything(open_gateway: OpenGateway, cluster: Clust
     async with open_gateway() as presence:
         watcher = await watching(presence, "ann")
         ended: asyncio.Queue[RoomlineError] = asyncio.Queue()
-        handle = await presence.register("one", "ann", nothing, ended.put_nowait)
+        handle = await presence.register("one", "ann", ended.put_nowait)
         assert watcher.told() == ["OFFLINE", "ONLINE"]
         await cluster.instances.ResetInstance(ResetInstanceRequest(), metadata=cluster.as_server())
         async with asyncio.timeout(SECONDS):

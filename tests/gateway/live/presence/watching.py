@@ -67,7 +67,7 @@ async def watching(presence: Presence, user_id: str) -> Watcher:
 
 
 async def register(presence: Presence, user_id: str = "ann") -> Handle:
-    return await presence.register("one", user_id, nothing, nothing)
+    return await presence.register("one", user_id, nothing)
 
 
 async def is_online(cluster: Cluster, user_id: str) -> bool:
