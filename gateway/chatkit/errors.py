@@ -113,6 +113,7 @@ ANSWERS: Mapping[Reason, Answer] = {
     ErrorReason.ERROR_REASON_REGISTRATION_CLOSED: Answer(403, "services/{service}/forbidden/registration_closed"),
     ErrorReason.ERROR_REASON_PUSH_NOT_CONFIGURED: _NO_ROUTE,
     # The rest can only be mistakes of ours: request ids and messages are made here.
+    ErrorReason.ERROR_REASON_EXPORT_STALLED: _INTERNAL,
     ErrorReason.ERROR_REASON_WEBHOOK_NOT_FOUND: _INTERNAL,
     ErrorReason.ERROR_REASON_METHOD_UNKNOWN: _INTERNAL,
     ErrorReason.ERROR_REASON_REQUEST_UNDECODABLE: _INTERNAL,

@@ -2,9 +2,10 @@
 
 import grpc
 
+from services.common.interceptors import MAX_RESPONSE_BYTES
 from services.common.pipe.channel import PipeChannel
 from services.common.pipe.limits import RECONNECT_OPTIONS
-from services.common.server import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, SMALL_STREAMS
+from services.common.server import MAX_REQUEST_BYTES, SMALL_STREAMS
 from services.common.settings import Settings
 
 KEEPALIVE_SECONDS = 20.0

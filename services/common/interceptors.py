@@ -7,6 +7,7 @@ reason like any other mistake.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, NoReturn, Protocol
@@ -34,8 +35,10 @@ CHECK_SECONDS = 1.0
 """How often a long stream's token is looked at again: whoever is shut out must be so within two seconds (fault 9)."""
 FIRST_MESSAGE_SECONDS = 30.0
 """How long a call that takes a stream may say nothing: the first message decides whether it is let in at all."""
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+"""The largest response; a caller asks for less, such as a smaller page, if it is refused. Ours accept as much."""
 MAX_METHOD = 256
-"""Characters of a method's name that are logged: whoever calls can make names up."""
+"""Characters of a method's name that are logged and sent back: whoever calls can make names up."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -92,8 +95,10 @@ class Interceptors:
         async with RunningCall(method.name, context, self._new_id) as call:
             request = await self._admit(method, data, call)
             behavior: Callable[[Message, Context], Awaitable[Message]] = method.handler.unary_unary  # type: ignore[assignment]
-            response = await behavior(request, context)
-            return response.SerializeToString()
+            response = (await behavior(request, context)).SerializeToString()
+            if len(response) > MAX_RESPONSE_BYTES:  # gRPC itself would refuse it without a reason
+                raise RoomlineError(ErrorReason.ERROR_REASON_RESPONSE_TOO_LARGE, limit=MAX_RESPONSE_BYTES)
+            return response
 
     async def client_stream(self, method: ServedMethod, requests: AsyncIterator[bytes], context: Context) -> bytes:
         """Runs a call that takes a stream: the first message decides who may; each is checked before it is handed on.
@@ -101,7 +106,8 @@ class Interceptors:
         A stream without any message counts as one with an empty one.
         """
         async with RunningCall(method.name, context, self._new_id) as call:
-            first = await self._admit(method, await self._first(method, requests, call), call)
+            await self._identify(method, call)
+            first = await self._admit(method, await _first(requests), call)
             behavior: Callable[[AsyncIterator[Message], Context], Awaitable[Message]] = method.handler.stream_unary  # type: ignore[assignment]
             response = await behavior(_checked(method, first, requests), context)
             return response.SerializeToString()
@@ -120,7 +126,11 @@ class Interceptors:
     ) -> AsyncGenerator[bytes]:
         """Runs a call with a stream both ways: as above. It ends when its token does, by time or by being revoked."""
         async with RunningCall(method.name, context, self._new_id) as call:
-            first = await self._admit(method, await self._first(method, requests, call), call)
+            await self._identify(method, call)
+            # In some languages the caller gets hold of the stream, to send on it, only when there are headers.
+            with contextlib.suppress(grpc.aio.InternalError):  # the caller is gone: that will show
+                await context.send_initial_metadata(())
+            first = await self._admit(method, await _first(requests), call)
             behavior: Any = method.handler.stream_stream
             async with (
                 aclosing(behavior(_checked(method, first, requests), context)) as responses,
@@ -151,20 +161,8 @@ class Interceptors:
         """Refuses a call that has no handler."""
         await RunningCall(name[:MAX_METHOD], context, self._new_id).failed(error)
 
-    async def _first(self, method: ServedMethod, requests: AsyncIterator[bytes], call: RunningCall) -> bytes:
-        """The first message of a stream, which only those are waited for who have a good token.
-
-        Empty if the stream has none. Raises DEADLINE_EXCEEDED if it does not come.
-        """
-        await self._identify(method, call)
-        try:
-            async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
-                return await anext(requests, b"")
-        except TimeoutError:
-            raise RoomlineError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED) from None
-
     async def _identify(self, method: ServedMethod, call: RunningCall) -> Caller:
-        """Who is calling; raises if the method is not for such callers."""
+        """Who is calling; raises if the method is not for such callers. Done before a stream is waited for."""
         caller = PUBLIC
         authorization = call.metadata.get("authorization")
         if authorization is not None or method.level is not Level.PUBLIC:
@@ -216,6 +214,15 @@ def _decoded(method: ServedMethod, data: bytes) -> Message:
         return method.request_class.FromString(data)
     except DecodeError as error:
         raise RoomlineError(ErrorReason.ERROR_REASON_REQUEST_UNDECODABLE) from error
+
+
+async def _first(requests: AsyncIterator[bytes]) -> bytes:
+    """The first message of a stream; empty if it has none. Raises DEADLINE_EXCEEDED if it does not come."""
+    try:
+        async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
+            return await anext(requests, b"")
+    except TimeoutError:
+        raise RoomlineError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED) from None
 
 
 async def _checked(method: ServedMethod, first: Message, requests: AsyncIterator[bytes]) -> AsyncIterator[Message]:

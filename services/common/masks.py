@@ -7,14 +7,19 @@ from google.protobuf.message import Message
 
 from services.common.rules import invalid
 
+EVERYTHING = "*"
+"""The mask of a full replacement."""
+
 
 def masked_paths(mask: FieldMask, source: Message, allowed: Collection[str]) -> list[str]:
     """The paths to change: those of the mask or, if it is empty, the allowed ones that are set in `source`.
 
-    Raises FIELD_INVALID for `update_mask` if it names any other path.
+    The mask `*` stands for all of them. Raises FIELD_INVALID for `update_mask` if it names any other path.
     """
     if not mask.paths:
         return list(_populated(source, allowed, ""))
+    if list(mask.paths) == [EVERYTHING]:
+        return sorted(allowed)
     for path in mask.paths:
         if path not in allowed:
             raise invalid("update_mask", f"may name {', '.join(sorted(allowed))}")

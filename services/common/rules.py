@@ -245,6 +245,8 @@ def _children(value: Any, path: str) -> list[Any]:
         return list(value.struct_value.fields.values())
     if kind == "list_value":
         return list(value.list_value.values)
+    if kind is None:
+        raise invalid(path, "no value without a kind")
     if kind == "number_value" and not math.isfinite(value.number_value):
         raise invalid(path, "finite numbers only")
     return []

@@ -60,7 +60,8 @@ class RunningCall:
             log.error("handler_failed", method=self._name, request_id=self.request_id, exc_info=error)
             error = RoomlineError(ErrorReason.ERROR_REASON_INTERNAL)
         self._log(logging.INFO, error.code.name, reason_name(error.reason))
-        await self._context.abort(error.code, error.message, error.trailing_metadata())
+        trailing = (*error.trailing_metadata(), (telemetry.REQUEST_ID_KEY, self.request_id))
+        await self._context.abort(error.code, error.message, trailing)
 
     def _log(self, level: int, code: str, reason: str) -> None:
         """Says how the call ended. The error's text is left out: it may quote what the caller sent."""

@@ -16,7 +16,7 @@ from roomline.v1.error_reason_pb2 import ErrorReason
 
 from services.common import contract
 from services.common.errors import RoomlineError
-from services.common.interceptors import Context, Interceptors, ServedMethod
+from services.common.interceptors import MAX_METHOD, MAX_RESPONSE_BYTES, Context, Interceptors, ServedMethod
 from services.common.pipe.servicer import PIPE_SERVICE, PipeServicer, add_pipe
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ log = structlog.get_logger()
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 """The largest request. gRPC itself refuses a larger one, RESOURCE_EXHAUSTED: it would be held and parsed before anybody
 has looked at its token."""
-MAX_RESPONSE_BYTES = 16 * 1024 * 1024
-"""The largest response; a caller asks for less, such as a smaller page, if it is refused. Ours accept as much."""
 MAX_CONCURRENT_CALLS = 1024
 """How many plain calls a connection may have in progress; gRPC has further ones wait at the caller."""
 MIN_PING_SECONDS = 10
@@ -166,7 +164,7 @@ class ServiceServer(grpc.GenericRpcHandler):
 def _unserved(method: str) -> RoomlineError:
     if method in contract.METHODS:
         return RoomlineError(ErrorReason.ERROR_REASON_METHOD_NOT_SERVED, method=method)
-    return RoomlineError(ErrorReason.ERROR_REASON_METHOD_UNKNOWN, method=method)
+    return RoomlineError(ErrorReason.ERROR_REASON_METHOD_UNKNOWN, method=method[:MAX_METHOD])
 
 
 def _is_left_out(handler: grpc.RpcMethodHandler[Any, Any]) -> bool:

@@ -63,10 +63,10 @@ class SqliteMessages:
             room = sqlite_access.find_as_sender(connection, caller, request.room_id, sender)
             if request.HasField("reply_to"):
                 require_in_room(connection, caller, room, request.reply_to, self._clock())
-            expires_at = expiry_of(request, self._clock())
+            now = max(self._clock(), _newest_time(connection, instance_id, room))  # never backwards inside a room
+            expires_at = expiry_of(request, now)
             if claim is not None:
                 sqlite_claims.check_new(connection, instance_id, room.uid, claim, self._clock())
-            now = max(self._clock(), _newest_time(connection, instance_id, room))  # never backwards inside a room
             numbers = sqlite_log.draw(connection, instance_id, messages=1)
             uid = self._new_id() if claim is None else claim.message_uid
             row = MessageRow(numbers.message_id, uid, sender, b"", now, now, None, None, expires_at)

@@ -67,6 +67,13 @@ def test_every_method_has_its_own_request_and_response(method: MethodDescriptor)
     assert (method.input_type.name, method.output_type.name) == (f"{method.name}Request", f"{method.name}Response")
 
 
+def test_stubs_take_nothing_but_the_contract_and_no_more_options() -> None:
+    for service in SERVICES:
+        options = service.file.GetOptions()
+        assert (options.go_package, options.java_multiple_files) == ("roomline/v1;roomlinev1", True)
+        assert all(file.name.startswith(("roomline/v1/", "google/protobuf/")) for file in service.file.dependencies)
+
+
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.full_name)
 def test_field_rules_fit_their_fields(message: Descriptor) -> None:
     for field in message.fields:

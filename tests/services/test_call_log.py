@@ -21,6 +21,7 @@ from roomline.v1.instance_service_pb2 import (
 from roomline.v1.message_service_pb2 import SendMessageRequest
 
 from services.common import running_call, telemetry
+from services.common.interceptors import MAX_RESPONSE_BYTES
 from services.common.settings import Settings
 from tests.services.station import METHOD, Station
 from tests.support.cluster import SERVICE_SECRET, Cluster
@@ -51,8 +52,9 @@ async def test_refused_calls_are_logged_and_others_are_not(
     logged = lines(logging.INFO)
     await station.get(channel, x_request_id="fine")
     assert logged == []
-    with refuses("FIELD_INVALID"):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
         await station.get(channel, "x" * 161, x_request_id="r" * 200)
+    assert dict(caught.value.trailing_metadata() or ())["x-request-id"] == "r" * 128
     (line,) = logged
     assert isinstance(line.pop("ms"), float)
     assert line == {
@@ -65,10 +67,28 @@ async def test_refused_calls_are_logged_and_others_are_not(
         "instance": "",
         "caller": "service",
     }
-    unknown: Any = channel.unary_unary(METHOD + "x" * 1000)
-    with refuses("METHOD_UNKNOWN"):
+    unknown: Any = channel.unary_unary(METHOD + "x" * 16_000)
+    with refuses("METHOD_UNKNOWN", method=(METHOD + "x" * 256)[:256]):
         await unknown(b"")
     assert (logged[1]["reason"], len(logged[1]["method"])) == ("METHOD_UNKNOWN", 256)
+
+
+async def test_a_response_that_is_too_large_is_logged_as_the_call_it_belongs_to(
+    station: Station, channel: grpc.aio.Channel, lines: Lines
+) -> None:
+    logged = lines(logging.DEBUG)
+    large = GetCredentialsResponse()
+    large.credentials.instance.id = "x" * MAX_RESPONSE_BYTES
+
+    async def answer() -> GetCredentialsResponse:
+        return large
+
+    station.probe.behavior = answer
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await station.get(channel)
+    ((reason, caller, request_id),) = [(line["reason"], line["caller"], line["request_id"]) for line in logged]
+    assert (reason, caller) == ("RESPONSE_TOO_LARGE", "service")
+    assert dict(caught.value.trailing_metadata() or ())["x-request-id"] == request_id
 
 
 async def test_at_debug_level_every_call_is_logged(station: Station, channel: grpc.aio.Channel, lines: Lines) -> None:

@@ -29,7 +29,7 @@ from services.common import channels, server
 from services.common.channels import connect
 from services.common.contract import METHODS
 from services.common.errors import failure_of
-from services.common.interceptors import ServedMethod
+from services.common.interceptors import MAX_RESPONSE_BYTES, ServedMethod
 from services.common.tokens import OPERATOR_ISSUER, ServiceTokens
 from tests.services.station import METHOD, Station
 from tests.support.cluster import OPERATOR_SECRET
@@ -109,15 +109,18 @@ async def test_requests_have_a_smaller_limit_than_responses(station: Station) ->
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_a_large_response_arrives(station: Station, channel: grpc.aio.Channel) -> None:
+async def test_a_large_response_arrives_but_none_that_is_too_large(station: Station, channel: grpc.aio.Channel) -> None:
     large = GetCredentialsResponse(credentials=InstanceCredentials())
-    large.credentials.instance.id = "x" * (server.MAX_RESPONSE_BYTES - 1024)
+    large.credentials.instance.id = "x" * (MAX_RESPONSE_BYTES - 1024)
 
     async def answer() -> GetCredentialsResponse:
         return large
 
     station.probe.behavior = answer
     assert await station.get(channel) == large
+    large.credentials.instance.id += "x" * 1024
+    with refuses("RESPONSE_TOO_LARGE"):
+        await station.get(channel)
 
 
 async def test_a_peer_that_is_gone_without_a_word_is_noticed(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:

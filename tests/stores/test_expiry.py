@@ -127,6 +127,15 @@ async def test_a_message_may_expire_so_long_after_it_was_sent(stores: Stores) ->
     assert await listed(stores, user("bob")) == []
 
 
+async def test_a_time_to_live_begins_with_the_message_though_the_clock_was_set_back(stores: Stores) -> None:
+    await stores.room("bob", room_id="x")
+    await stores.messages.append(user("bob"), "bob", SendMessageRequest(room_id="x", parts=[text("before")]))
+    stores.clock.advance(-5)
+    request = SendMessageRequest(room_id="x", parts=[text("after")], expires_in=Duration(seconds=90))
+    sent = await stores.messages.append(user("bob"), "bob", request)
+    assert sent.expires_at.ToMicroseconds() == sent.created_at.ToMicroseconds() + 90 * MICROSECONDS
+
+
 @pytest.mark.parametrize("duration", [Duration(), Duration(seconds=-1), Duration(seconds=366 * DAY, nanos=1000)])
 async def test_a_time_to_live_is_at_most_a_year(stores: Stores, duration: Duration) -> None:
     await stores.room("bob", room_id="x")

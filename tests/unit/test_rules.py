@@ -91,6 +91,8 @@ def test_missing_fields_are_named(request_: Message, field: str) -> None:
         (user(custom_data=nested(30)), "user.custom_data"),
         (user(custom_data=number(math.nan)), "user.custom_data"),
         (user(custom_data=number(-math.inf)), "user.custom_data"),
+        (user(custom_data=Struct(fields={"x": Value()})), "user.custom_data"),
+        (ReserveAttachmentRequest(content_type="a/b", custom_data=Value()), "custom_data"),
         (ReserveAttachmentRequest(content_type="a/b", custom_data=Value(number_value=math.inf)), "custom_data"),
         (SendMessageRequest(room_id="x", parts=[TEXT] * 17), "parts"),
         (SendMessageRequest(room_id="x", parts=[Part(type="text", content="")]), "parts[0].type"),

@@ -191,7 +191,7 @@ async def test_metadata_of_calls(gateway: Gateway, client: Client, backend: Back
 
 
 async def test_a_client_without_a_session_is_spoken_for_by_the_gateway(client: Client, backend: Backend) -> None:
-    account = {"first_name": "A", "email": "a@example.org", "password": "x" * 8}
+    account = {"first_name": "A", "last_name": "B", "email": "a@example.org", "password": "x" * 8}
     calls = {
         "register": ("Register", account),
         "login": ("Login", account),
@@ -211,7 +211,8 @@ async def test_only_a_servers_token_goes_along_with_a_registration(
     gateway: Gateway, backend: Backend, su: object, passes: bool
 ) -> None:
     client = Client(gateway.port, authorization=f"Bearer {token(su=su)}")
-    await client.post("/api/v1/auth/register", {"first_name": "A", "email": "a@example.org", "password": "x" * 8})
+    body = {"first_name": "A", "last_name": "B", "email": "a@example.org", "password": "x" * 8}
+    await client.post("/api/v1/auth/register", body)
     assert (backend.last.metadata["authorization"] == client.authorization) is passes
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from roomline.v1.event_service_pb2 import ReportTypingRequest, WatchTopic
+from roomline.v1.event_service_pb2 import ReportTypingRequest, WatchRequest, WatchResponse, WatchTopic
 from roomline.v1.instance_service_pb2 import ResetInstanceRequest
 
 from services.common.call import Level
@@ -56,6 +56,15 @@ async def test_everything_that_happens_comes_once_in_order(cluster: Cluster, bob
     assert stream.kinds(1) == [*kinds, "members_removed", "members_added"]
     assert [watched.event.position for watched in stream.events] == list(range(1, 9))
     assert stream.positions == {1: 8}
+
+
+async def test_a_stream_has_headers_before_anything_is_sent_on_it(cluster: Cluster) -> None:
+    call = cluster.events.Watch(metadata=cluster.as_server())
+    async with asyncio.timeout(SECONDS):
+        await call.initial_metadata()
+    await call.write(WatchRequest(add=[INSTANCE]))
+    assert isinstance(await call.read(), WatchResponse)
+    call.cancel()
 
 
 async def test_messages_are_sent_as_they_are_now(cluster: Cluster, bob: Talker) -> None:

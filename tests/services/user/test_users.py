@@ -169,6 +169,20 @@ async def test_update_by_mask(house: House, tenant: Tenant) -> None:
     assert not (await house.users.UpdateUser(cleared, metadata=tenant.user("a"))).user.HasField("avatar_url")
 
 
+async def test_a_star_as_the_mask_replaces_everything(house: House, tenant: Tenant) -> None:
+    await house.users.CreateUser(
+        CreateUserRequest(user=new("a", avatar_url="old", custom_data=large(1))), metadata=tenant.server()
+    )
+    request = UpdateUserRequest(user=User(id="a", name="New"), update_mask=FieldMask(paths=["*"]))
+    updated = (await house.users.UpdateUser(request, metadata=tenant.server())).user
+    assert (updated.id, updated.name) == ("a", "New")
+    assert not updated.HasField("avatar_url")
+    assert not updated.HasField("custom_data")
+    with refuses("FIELD_REQUIRED", field="name"):
+        request.user.name = ""
+        await house.users.UpdateUser(request, metadata=tenant.server())
+
+
 async def test_update_without_a_mask_takes_what_is_set(house: House, tenant: Tenant) -> None:
     await house.users.CreateUser(CreateUserRequest(user=new("a", avatar_url="old")), metadata=tenant.server())
     request = UpdateUserRequest(user=User(id="a", uid="ignored", custom_data=Struct()))
@@ -187,9 +201,9 @@ async def test_what_cannot_be_an_update(house: House, tenant: Tenant) -> None:
 
     with refuses("FIELD_REQUIRED", field="name"):
         await update(User(id="a"), "name")
-    for path in ("id", "uid", "created_at", "custom_data.x", "nonsense", "*"):
+    for paths in (["id"], ["uid"], ["created_at"], ["custom_data.x"], ["nonsense"], ["name", "*"]):
         with refuses("FIELD_INVALID", field="update_mask"):
-            await update(User(id="a", name="x"), path)
+            await update(User(id="a", name="x"), *paths)
     with refuses("FIELD_INVALID", field="custom_data"):
         await update(User(id="a", custom_data=large(8192)))
     with refuses("FIELD_INVALID", field="user.name"):
