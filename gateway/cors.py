@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from gateway.response import Header, Response
 
-_METHODS = b"GET, POST, PUT, DELETE, SUBSCRIBE, OPTIONS"
+_METHODS = b"GET, HEAD, POST, PUT, DELETE, SUBSCRIBE, OPTIONS"
 _REQUEST_HEADERS = (
     b"Authorization, Content-Type, Accept, X-SDK-Product, X-SDK-Version, X-SDK-Language, X-SDK-Platform, "
     b"Last-Event-Id, X-Heartbeat-Interval, X-Initial-Heartbeat-Size"

@@ -13,6 +13,8 @@ from gateway.edge import EdgeError, EdgeReason
 
 MAX_REST_BYTES = 64 * 1024
 """All that a form may have besides the bytes of its files: preamble, heads of parts, other fields, epilogue."""
+MAX_HEADER_BYTES = 16 * 1024
+"""One line of a part's head: names of files are cut, not refused, so even absurd ones have to fit."""
 
 # It reports what a client does wrong, which any client can do at any rate it likes.
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
@@ -45,6 +47,7 @@ class FormReader(ABC):
                 "on_part_end": self.part_ends,
                 "on_end": self._end,
             },
+            max_header_size=MAX_HEADER_BYTES,
         )
         self._max_parts = max_parts
         self._rest = 0

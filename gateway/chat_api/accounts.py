@@ -55,7 +55,7 @@ class Sessions:
             request.metadata = self._edge.metadata(request, authorization)
         message = RegisterRequest(
             first_name=parse.string(data, "first_name"),
-            last_name=parse.optional_string(data, "last_name") or "",
+            last_name=parse.string(data, "last_name"),
             email=parse.string(data, "email"),
             password=parse.string(data, "password"),
             remote_address=request.remote_address,

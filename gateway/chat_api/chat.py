@@ -73,7 +73,13 @@ class Chat:
             expires_at=new.expires_at,
             expires_in=new.expires_in,
         )
-        answer = await request.call(self._messages.SendMessage, message)
+        try:
+            answer = await request.call(self._messages.SendMessage, message)
+        except Exception as error:
+            problem = problem_of(error)
+            if problem.reason == ErrorReason.ERROR_REASON_FIELD_INVALID and problem.metadata.get("field") == "reply_to":
+                raise RoomlineError(ErrorReason.ERROR_REASON_MESSAGE_NOT_FOUND) from error
+            raise
         return json_response(render.message(answer.message, people))
 
     async def update(self, request: Request) -> Response:

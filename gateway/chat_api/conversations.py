@@ -158,7 +158,10 @@ class Conversations:
         cid = parse.query_uuid(request, "cid")
         message = JoinRoomRequest(user_id=subject(request), room_uid=cid, request_id=request.new_id())
         await request.call(self._rooms.JoinRoom, message)
-        return await self._view(request, await self._membership.require(request, cid))
+        room = await self._membership.require(request, cid)
+        if room.room.private:  # which only its members join, to no effect
+            raise RoomlineError(ErrorReason.ERROR_REASON_ROOM_PRIVATE)
+        return await self._view(request, room)
 
     async def leave(self, request: Request) -> Response:
         """A group or channel."""
@@ -175,7 +178,9 @@ class Conversations:
         if not uids:
             raise InputError(BODY, "users: at least one is needed")
         people = await self._accounts.people(request, subject(request), [subject(request)], uids)
-        await self._membership.require(request, cid)
+        room = await self._membership.require(request, cid)
+        if render.conversation_type(room.room) == "direct":  # whoever is invited: who is in it already, too
+            raise RoomlineError(ErrorReason.ERROR_REASON_ROOM_MEMBERS_FIXED)
         message = AddMembersRequest(user_ids=_ids(people, uids), room_uid=cid, request_id=request.new_id())
         await request.call(self._rooms.AddMembers, message)
         return await self._view(request, await self._membership.require(request, cid), people)

@@ -115,7 +115,8 @@ class Media:
         if media_id is None:
             raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND)
         show = _as_it_is if request.query_value("thumbnail") in {None, "0"} else _thumbnail
-        return await download(request, self._stub.DownloadAttachment, DownloadAttachmentRequest(id=media_id), show)
+        message = DownloadAttachmentRequest(id=media_id, members_only=True)
+        return await download(request, self._stub.DownloadAttachment, message, show)
 
     async def page(self, request: Request) -> Response:
         """The caller's uploads, or the files in a conversation of his; newest first."""

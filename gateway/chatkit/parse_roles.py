@@ -7,23 +7,22 @@ from roomline.v1.role_pb2 import Role, RoleScope
 
 from gateway.chatkit.parse import Json, identifier, json_object
 from gateway.edge import EdgeError, EdgeReason
-from services.common.rules import check_count, invalid, required
+from services.common.rules import check_count, invalid
 
 SCOPES = {"global": RoleScope.ROLE_SCOPE_GLOBAL, "room": RoleScope.ROLE_SCOPE_ROOM}
 
 
 def new_role(value: Any) -> Role:
-    """A role to create (A1)."""
+    """A role to create (A1). What is missing is refused by the service, once it knows who asks."""
     body = json_object(value)
-    name = identifier(body, "name")
-    if not name:
-        raise required("name")
     scope = identifier(body, "scope")
-    if not scope:
-        raise required("scope")
-    if scope not in SCOPES:
+    if scope and scope not in SCOPES:
         raise invalid("scope", "global or room")
-    return Role(name=name, scope=SCOPES[scope], permissions=_permissions(body, "permissions"))
+    return Role(
+        name=identifier(body, "name"),
+        scope=SCOPES[scope] if scope else RoleScope.ROLE_SCOPE_UNSPECIFIED,
+        permissions=_permissions(body, "permissions"),
+    )
 
 
 def path_scope(segment: str) -> RoleScope.ValueType:

@@ -95,7 +95,7 @@ class MediaServicer(MediaServiceServicer):
         else:
             caller = _with_token(request.id)
             await self._require_permission(caller, "file:get", request.id)
-            stored = await self._readable(caller, request.id)
+            stored = await self._readable(caller, request.id, members_only=request.members_only)
         async with aclosing(self._downloads.stream(stored, request)) as responses:
             async for response in responses:
                 if expires is not None and response.HasField("head"):
@@ -221,9 +221,9 @@ class MediaServicer(MediaServiceServicer):
             found = await self._attachments.batch(caller.instance_id, [attachment_id])
             await self._readers.require_permission(caller, permission, found[0].attachment.room_id if found else "")
 
-    async def _readable(self, caller: Caller, attachment_id: str) -> Stored:
+    async def _readable(self, caller: Caller, attachment_id: str, *, members_only: bool = False) -> Stored:
         stored = await self._attachments.get(caller.instance_id, attachment_id)
-        await self._readers.require_readable(caller, stored)
+        await self._readers.require_readable(caller, stored, members_only=members_only)
         return stored
 
     async def _live(self, caller: Caller, room_uid: str, page: list[Stored]) -> list[Stored]:

@@ -71,14 +71,17 @@ class Readers:
         answer = await self._ask(caller, CheckRequest(user_id=user_id, permission="file:get", room_uid=uid))
         return answer.room_id if answer.readable else None
 
-    async def require_readable(self, caller: Caller, stored: Stored) -> None:
-        """Raises ATTACHMENT_NOT_FOUND unless the caller uploaded it, is a server, or can read a message that has it."""
+    async def require_readable(self, caller: Caller, stored: Stored, *, members_only: bool = False) -> None:
+        """Raises ATTACHMENT_NOT_FOUND unless the caller uploaded it, is a server, or can read a message that has it.
+
+        With `members_only` a message of a public room counts for its members alone.
+        """
         if not caller.is_user or stored.attachment.user_id == caller.user_id:
             return
         instance_id, attachment_id, last, size = stored.instance_id, stored.attachment.id, "", FIRST
         while message_uids := await self._store.uses(instance_id, attachment_id, last, size):
             uses = [Use(instance_id, message_uid, attachment_id) for message_uid in message_uids]
-            if await self.live(uses, caller.user_id):
+            if await self.live(uses, caller.user_id, members_only=members_only):
                 return
             last, size = message_uids[-1], AT_ONCE
         raise RoomlineError(ErrorReason.ERROR_REASON_ATTACHMENT_NOT_FOUND)
@@ -90,10 +93,10 @@ class Readers:
         others = [use for use in uses if use.attachment_id not in found and use != newest[use.attachment_id]]
         return found.union(use.attachment_id for use in await self.live(others, user_id))
 
-    async def live(self, uses: Sequence[Use], user_id: str = "") -> set[Use]:
+    async def live(self, uses: Sequence[Use], user_id: str = "", *, members_only: bool = False) -> set[Use]:
         """Those, all of one instance, whose messages exist, and which the user, if any, can read."""
         pieces = (uses[start : start + AT_ONCE] for start in range(0, len(uses), AT_ONCE))
-        return {use for piece in pieces for use in await self._live(piece, user_id)}
+        return {use for piece in pieces for use in await self._live(piece, user_id, members_only=members_only)}
 
     async def outcomes(self, claims: Sequence[OpenClaim]) -> tuple[list[Use], list[Use]]:
         """Of at most `AT_ONCE` claims of one instance those whose messages exist, and those that came to nothing.
@@ -112,14 +115,14 @@ class Readers:
         ]
         return [use for use in over if use[1:] in live], [use for use in over if use[1:] not in live]
 
-    async def _live(self, uses: Sequence[Use], user_id: str) -> set[Use]:
-        answer = await self._check_uses(uses, user_id)
+    async def _live(self, uses: Sequence[Use], user_id: str, *, members_only: bool) -> set[Use]:
+        answer = await self._check_uses(uses, user_id, members_only=members_only)
         return {Use(uses[0].instance_id, use.message_uid, use.attachment_id) for use in answer.uses}
 
     async def _check_uses(
-        self, uses: Sequence[Use], user_id: str = "", room_uids: Iterable[str] = ()
+        self, uses: Sequence[Use], user_id: str = "", room_uids: Iterable[str] = (), *, members_only: bool = False
     ) -> CheckAttachmentUsesResponse:
-        request = CheckAttachmentUsesRequest(user_id=user_id, room_uids=room_uids)
+        request = CheckAttachmentUsesRequest(user_id=user_id, room_uids=room_uids, members_only=members_only)
         request.uses.extend(AttachmentUse(message_uid=use.message_uid, attachment_id=use.attachment_id) for use in uses)
         metadata = self._tokens.metadata(uses[0].instance_id)
         try:

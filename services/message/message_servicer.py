@@ -94,7 +94,9 @@ class MessageServicer(MessageServiceServicer):
         self, request: pb.CheckAttachmentUsesRequest, context: Context
     ) -> pb.CheckAttachmentUsesResponse:
         instance_id = current_caller().instance_id
-        live = await self._store.live_uses(instance_id, request.uses, request.user_id)
+        live = await self._store.live_uses(
+            instance_id, request.uses, request.user_id, members_only=request.members_only
+        )
         held = {(use.message_uid, use.attachment_id) for use in live}
         others = [use for use in request.uses if (use.message_uid, use.attachment_id) not in held]
         # Asked for afterwards: of what goes in between, either is true.

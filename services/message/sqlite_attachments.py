@@ -57,7 +57,9 @@ class SqliteAttachments:
 
         return await self._database.read(work)
 
-    async def live_uses(self, instance_id: str, uses: Sequence[AttachmentUse], user_id: str) -> list[AttachmentUse]:
+    async def live_uses(
+        self, instance_id: str, uses: Sequence[AttachmentUse], user_id: str, *, members_only: bool = False
+    ) -> list[AttachmentUse]:
         """See `AttachmentStore`."""
 
         def work(connection: sqlite3.Connection) -> list[AttachmentUse]:
@@ -65,7 +67,8 @@ class SqliteAttachments:
             held: dict[str, frozenset[str]] = {}
             for use in uses:
                 if use.message_uid not in held:
-                    held[use.message_uid] = _held(connection, Owner(instance_id, use.message_uid), user_id, now)
+                    message = Owner(instance_id, use.message_uid)
+                    held[use.message_uid] = _held(connection, message, user_id, now, members_only=members_only)
             return [use for use in uses if use.attachment_id in held[use.message_uid]]
 
         return await self._database.read(work)
@@ -91,14 +94,16 @@ class SqliteAttachments:
         return await self._database.read(work)
 
 
-def _held(connection: sqlite3.Connection, message: Owner, user_id: str, now: int) -> frozenset[str]:
+def _held(
+    connection: sqlite3.Connection, message: Owner, user_id: str, now: int, *, members_only: bool
+) -> frozenset[str]:
     """The attachments of a message; none if it is not live or, if a user is named, not readable (spec §5.2)."""
     row = connection.execute(_LIVE, (*message, now)).fetchone()
     if row is None:
         return frozenset()
     content, room_id, private, room_key, message_id = row
     if user_id:
-        if private and not is_member(connection, message.instance_id, room_key, user_id):
+        if (private or members_only) and not is_member(connection, message.instance_id, room_key, user_id):
             return frozenset()
         if not sqlite_access.permits(connection, message.instance_id, user_id, "room:messages:get", room_id):
             return frozenset()

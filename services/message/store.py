@@ -207,8 +207,13 @@ class AttachmentStore(Protocol):
     async def editable(self, caller: Caller, request: EditMessageRequest) -> Editable:
         """The message as it is. Raises what `MessageStore.edit` would raise."""
 
-    async def live_uses(self, instance_id: str, uses: Sequence[AttachmentUse], user_id: str) -> list[AttachmentUse]:
-        """Those whose attachment is part of a live message, which the user, if one is named, can read."""
+    async def live_uses(
+        self, instance_id: str, uses: Sequence[AttachmentUse], user_id: str, *, members_only: bool = False
+    ) -> list[AttachmentUse]:
+        """Those whose attachment is part of a live message, which the user, if one is named, can read.
+
+        With `members_only` messages of public rooms count for their members alone.
+        """
 
     async def releasing(
         self, instance_id: str, uses: Sequence[AttachmentUse], room_uids: Sequence[str]

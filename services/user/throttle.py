@@ -5,7 +5,7 @@
 | failed tries for one account from one address | 5 in 15 minutes |
 | failed tries for one account from anywhere | 50 in 15 minutes |
 | failed tries from one address | 100 in 15 minutes |
-| registrations from one address | 100 in 15 minutes |
+| registrations from one address, which a school or an office may share | 1,000 in 15 minutes |
 
 An address is an IPv4 address or the first 64 bits of an IPv6 one. Where an account has logged in before, failed tries
 from elsewhere do not shut it out. All is kept in memory: a restart forgets it.
@@ -29,7 +29,7 @@ WINDOW_SECONDS = 15 * 60
 ACCOUNT_AND_ADDRESS = 5
 ACCOUNT = 50
 ADDRESS = 100
-REGISTRATIONS = 100
+REGISTRATIONS = 1000
 MOST_KEYS = 20_000
 """How many accounts or addresses are remembered at most, of each kind; the ones longest silent are forgotten first."""
 
@@ -60,7 +60,7 @@ class Window:
         times = self._times.pop(key, None) or deque()
         self._times[key] = times  # last: the order is that of silence
         times.append(self._now())
-        while len(self._times) > MOST_KEYS:
+        while len(self._times) > MOST_KEYS or self._is_over(next(iter(self._times))):
             del self._times[next(iter(self._times))]
 
     def take_back(self, key: str) -> None:
@@ -71,6 +71,10 @@ class Window:
     def clear(self, key: str) -> None:
         """Counts from nothing again."""
         self._times.pop(key, None)
+
+    def _is_over(self, key: str) -> bool:
+        times = self._times[key]
+        return not times or times[-1] <= self._now() - WINDOW_SECONDS
 
 
 class Throttle:

@@ -258,3 +258,5 @@ async def test_uses_that_a_user_can_read(stores: Stores) -> None:
     asked = [use("open", "a"), use("closed", "a")]
     assert await stores.attachments.live_uses("one", asked, "bob") == asked
     assert await stores.attachments.live_uses("one", asked, "eve") == asked[:1]
+    assert await stores.attachments.live_uses("one", asked, "bob", members_only=True) == asked
+    assert await stores.attachments.live_uses("one", asked, "eve", members_only=True) == []

@@ -156,6 +156,13 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(tries.throttle._at_home) == 3
 
 
+def test_who_is_silent_for_the_whole_window_is_forgotten(tries: Tries) -> None:
+    for address, seconds in (("1", WINDOW_SECONDS - 1), ("2", 1), ("3", 0)):
+        tries.throttle.registration(address)
+        tries.now += seconds
+    assert list(tries.throttle._registrations._times) == ["2", "3"]
+
+
 @pytest.mark.parametrize(
     ("name", "function", "expected"),
     [

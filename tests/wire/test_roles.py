@@ -108,6 +108,7 @@ def test_a_name_that_is_taken_in_the_scope_is_refused(roles: Roles, mods: str) -
         ({"name": 5}, "name"),
         ({"name": "x" * 161}, "name"),
         ({"scope": None}, "scope"),
+        ({"scope": ""}, "scope"),
         ({"scope": "instance"}, "scope"),
         ({"scope": ["room"]}, "scope"),
         ({"permissions": "user:get"}, "permissions"),
@@ -276,6 +277,7 @@ def test_both_versions_are_served(roles: Roles, mods: str) -> None:
     ("method", "path", "body"),
     [
         ("POST", "/roles", {"name": "x", "scope": "global", "permissions": ["room:delete"]}),
+        ("POST", "/roles", {}),
         ("GET", "/roles", None),
         ("DELETE", "/roles/x/scope/global", None),
         ("PUT", "/users/{user}/roles", {"name": "admin"}),

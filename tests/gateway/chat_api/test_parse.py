@@ -186,6 +186,15 @@ async def test_a_form_that_breaks_off(length: int) -> None:
         await read(BODY_OF_TWO[:length], 50)
 
 
+async def test_a_name_of_any_length_is_cut() -> None:
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="'
+        + b"x" * 15_000
+        + b'.png"\r\n\r\n1\r\n--b--\r\n'
+    )
+    assert await read(body, 1000) == [(FileHead("x" * 251 + ".png", "", None), b"1")]
+
+
 async def test_a_file_that_nobody_reads_is_passed_over() -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield BODY_OF_TWO

@@ -73,6 +73,10 @@ async def test_a_file_in_a_public_room_is_everybodys(house: House) -> None:
     await house.send(file.id, room="hall")
     assert await house.read(file.id, house.user("ann")) == b"public"
     assert (await house.refresh(file.id, house.user("ann"), room="hall")).id == file.id
+    for_members = DownloadAttachmentRequest(id=file.id, members_only=True)
+    assert (await house.download(for_members, house.user("eve")))[1] == b"public"
+    with refuses("ATTACHMENT_NOT_FOUND"):
+        await house.download(for_members, house.user("ann"))
 
 
 async def test_reserving_takes_membership(house: House) -> None:

@@ -35,7 +35,7 @@ def test_an_email_address_has_one_account_in_any_case(server: Server) -> None:
     log_in(server, email.swapcase())
 
 
-@pytest.mark.parametrize("missing", ["first_name", "email", "password"])
+@pytest.mark.parametrize("missing", ["first_name", "last_name", "email", "password"])
 def test_what_registering_needs(nobody: Api, missing: str) -> None:
     body = {"first_name": "A", "last_name": "B", "email": f"{fresh()}@example.org", "password": PASSWORD}
     del body[missing]

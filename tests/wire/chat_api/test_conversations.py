@@ -265,9 +265,10 @@ def test_anybody_joins_and_leaves_a_channel(server: Server, eve: Person) -> None
     assert eve.info(channel) is None
 
 
-def test_nobody_joins_what_is_not_public(eve: Person, direct: str, group: str) -> None:
-    for cid in (direct, group):
-        assert refused(eve.post("conversations.join", cid=cid)) == NOT_ALLOWED
+def test_nobody_joins_what_is_not_public(anna: Person, eve: Person, direct: str, group: str) -> None:
+    for someone in (eve, anna):
+        for cid in (direct, group):
+            assert refused(someone.post("conversations.join", cid=cid)) == NOT_ALLOWED
 
 
 def test_members_invite_into_groups_and_channels(server: Server, ben: Person, carl: Person, eve: Person) -> None:
@@ -283,6 +284,8 @@ def test_members_invite_into_groups_and_channels(server: Server, ben: Person, ca
 
 
 def test_a_direct_conversation_stays_between_two(anna: Person, ben: Person, carl: Person, direct: str) -> None:
-    assert refused(anna.post("conversations.invite", {"conversation_id": direct, "users": [carl.id]})) == NOT_ALLOWED
+    for someone in (carl, ben, anna):
+        body = {"conversation_id": direct, "users": [someone.id]}
+        assert refused(anna.post("conversations.invite", body)) == NOT_ALLOWED
     assert refused(anna.post("conversations.leave", cid=direct)) == NOT_ALLOWED
     assert {one["id"] for one in anna.info(direct)["participants"]} == {anna.id, ben.id}

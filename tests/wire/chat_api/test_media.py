@@ -167,6 +167,18 @@ def test_no_file(anna: Person, media: str) -> None:
     assert refused(anna.get("media/content/")) == (405, "method_not_allowed")
 
 
+def test_a_channels_files_are_its_members(server: Server, eve: Person, picture: bytes) -> None:
+    owner = person(server)
+    channel = owner.open(owner.id)["id"]
+    media = owner.file(picture)
+    owner.show(channel, media)
+    for verb, status in (("join", 200), ("leave", 404)):
+        eve.post(f"conversations.{verb}", cid=channel).read()
+        assert get(eve, media).status == status
+    assert refused(eve.get(f"media/content/{media}", thumbnail=64)) == NOT_FOUND
+    assert refused(get(eve, media, Range="bytes=0-1")) == NOT_FOUND
+
+
 def test_an_image_tag_reads_a_file_with_a_cookie(anna: Person, nobody: Api) -> None:
     media = anna.file(b"data")
     reply = get(nobody, media, Cookie=f"access_token={anna.token}")
