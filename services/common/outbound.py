@@ -3,6 +3,9 @@
 A name is resolved once, all its addresses are checked, and the connection goes to one of these, so that a second answer
 of the name's server counts for nothing. Redirects are not followed, and neither proxies from the environment nor
 cookies are used. Time and size of an answer are bounded.
+
+Whoever chooses a URL learns nothing of our network by it: of a name that leads inside, the same as of one that nobody
+knows.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 TIMEOUT_SECONDS = 15.0
 """How long a request may take, from the look-up of the name to the answer's end."""
 MAX_ANSWER_BYTES = 16 * 1024
-"""More of an answer is not read."""
+"""More of an answer that nobody wants is not read."""
+MAX_ANSWER_SECONDS = 1.0
+"""Nor is it waited for any longer."""
 MAX_URL_LENGTH = 2048
 MAX_FILE_URL_LENGTH = 8192
 """Of a file: signatures are long."""
@@ -39,11 +44,18 @@ PIECE_BYTES = 64 * 1024
 MAX_CONNECTIONS = 1024
 
 
-class OutboundError(Exception):
-    """A request that did not get an answer. `problem` says why, in words that may be shown to whoever chose the URL."""
+_NO_ADDRESS = "its host has no address that requests may go to"
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
+
+class OutboundError(Exception):
+    """A request that did not get an answer.
+
+    `problem` says why, in words that may be shown to whoever chose the URL. As text the error says more: that is for
+    the operator alone.
+    """
+
+    def __init__(self, problem: str, detail: str = "") -> None:
+        super().__init__(detail or problem)
         self.problem = problem
 
 
@@ -55,6 +67,10 @@ class OutboundFailed(OutboundError):  # noqa: N818 - it is no error of ours
     """No whole answer came in time. Whether the request arrived is unknown."""
 
 
+class OutboundUnanswered(OutboundFailed):
+    """Nobody has said anything: the host has no name, cannot be connected to, or is silent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the other side said; a redirect is an answer, too."""
@@ -62,8 +78,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     """By their names in any case."""
-    body: bytes
-    """The first `MAX_ANSWER_BYTES`."""
 
 
 class Outbound:
@@ -85,6 +99,8 @@ class Outbound:
         self._timeout = timeout or TIMEOUT_SECONDS
         self._trust = trust
         self._resolve = resolve or Lookups()
+        self._resolve_to_check = resolve or Lookups()
+        """Beside the other: names that hang, which anybody may have checked, hold up no request."""
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Outbound:
@@ -115,21 +131,25 @@ class Outbound:
         if not _is_address(host):
             try:
                 async with asyncio.timeout(self._timeout):
-                    await self._addresses(host)
+                    self._require_all(await self._resolve_to_check(host))
             except (TimeoutError, OSError):
-                raise OutboundFailed("the name of its host cannot be resolved") from None
+                raise _unknown_name() from None
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Sends the body. Raises OutboundRefused, OutboundFailed."""
+        """Sends the body. Raises OutboundRefused, OutboundFailed.
+
+        Status and headers are the answer: nobody cares what follows them, or whether anything does.
+        """
         parsed = self._parsed(url)
-        with _problems():
-            async with (
-                asyncio.timeout(self._timeout),
-                self._session.post(
-                    parsed, data=io.BytesIO(body), headers={**_HEADERS, **headers}, allow_redirects=False
-                ) as response,
-            ):
-                return Answer(response.status, response.headers, await _beginning(response))
+        async with contextlib.AsyncExitStack() as stack:
+            with _problems():
+                async with asyncio.timeout(self._timeout):
+                    request = self._session.post(
+                        parsed, data=io.BytesIO(body), headers={**_HEADERS, **headers}, allow_redirects=False
+                    )
+                    response = await stack.enter_async_context(request)
+            await _pass_over(response)
+            return Answer(response.status, response.headers)
 
     async def get(self, url: str, most: int) -> AsyncGenerator[bytes]:
         """The bytes of a file, in pieces; close it. The time that is allowed is for the first and for each next piece.
@@ -183,15 +203,18 @@ class Outbound:
     async def _addresses(self, host: str) -> Sequence[str]:
         """The host's addresses, if all of them are allowed. Raises OutboundRefused, OSError."""
         addresses = await self._resolve(host)
+        self._require_all(addresses)
+        return addresses
+
+    def _require_all(self, addresses: Sequence[str]) -> None:
         if not addresses:
             raise OSError("no address")
         for address in addresses:
             self._require(address)
-        return addresses
 
     def _require(self, address: str) -> None:
         if not allowed(address, private=self._allow_private):
-            raise OutboundRefused("its address is not public")
+            raise OutboundRefused(_NO_ADDRESS, "the name of its host leads to an address that is not public")
 
     def _socket(self, info: tuple[Any, ...]) -> socket.socket:
         """The last look, at the very address that is connected to: no way around the others gets past this."""
@@ -237,31 +260,33 @@ def _is_address(host: str) -> bool:
     return ":" in host or last.isdigit() or last.startswith("0x")
 
 
+def _unknown_name() -> OutboundFailed:
+    return OutboundUnanswered(_NO_ADDRESS, "the name of its host cannot be resolved")
+
+
 @contextlib.contextmanager
 def _problems() -> Iterator[None]:
     # Causes are left out: they name addresses, which the one who chose the URL may not be meant to know.
     try:
         yield
     except TimeoutError:
-        raise OutboundFailed("no answer in time") from None
+        raise OutboundUnanswered("no answer in time") from None
     except aiohttp.ClientConnectorDNSError:
-        raise OutboundFailed("the name of its host cannot be resolved") from None
+        raise _unknown_name() from None
     except (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch):
         raise OutboundFailed("no secure connection") from None
     except aiohttp.ClientConnectorError:
-        raise OutboundFailed("no connection") from None
+        raise OutboundUnanswered("no connection") from None
     except (aiohttp.ClientError, OSError):
         raise OutboundFailed("no proper answer") from None
 
 
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
-    """As much of the body as is of interest; of the rest nothing is read: the connection is given up."""
-    body = b""
-    with contextlib.suppress(aiohttp.ClientPayloadError):
-        while len(body) < MAX_ANSWER_BYTES:
-            piece = await response.content.read(MAX_ANSWER_BYTES - len(body))
-            if not piece:
-                return body
-            body += piece
-    response.close()
-    return body
+async def _pass_over(response: aiohttp.ClientResponse) -> None:
+    """Reads what is left if it is little and comes soon: then the connection can be used again. Else it is closed."""
+    left = MAX_ANSWER_BYTES
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with asyncio.timeout(MAX_ANSWER_SECONDS):
+            while left > 0 and (piece := await response.content.read(left)):
+                left -= len(piece)
+    if not response.content.at_eof():
+        response.close()

@@ -138,5 +138,9 @@ class EventStore(Protocol):
     async def typed(self, caller: Caller, user_id: str, room_id: str) -> UserTyped:
         """What to tell when the user types. Raises ROOM_NOT_FOUND, NOT_A_MEMBER."""
 
-    async def renew_epoch(self) -> None:
-        """Makes all positions that were given out so far count for nothing: for a database restored from a backup."""
+    async def renew_epoch(self, lost_seconds: int) -> None:
+        """Begins another history, for a database restored from a backup of so long ago: what followed is unknown here.
+
+        All positions that were given out so far count for nothing. Messages go on with ids that nobody has seen, since
+        clients ask for what is newer than the last one that they know.
+        """

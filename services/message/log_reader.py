@@ -84,8 +84,10 @@ class Consumer(Protocol):
     def name(self) -> str:
         """Its own in the instance, and the same after a restart; `sqlite_log_readers.begin` has it known."""
 
-    async def take(self, piece: Piece) -> None:
+    async def take(self, piece: Piece) -> int:
         """Takes a piece, or raises NotNow or Finished. RoomlineError counts as NotNow.
+
+        How many of its events could not be taken and were left out; they count as lost.
 
         Whatever else it raises is the fault of an event. That one is found, and left out after some tries: it must not
         stop the rest for ever (fault 24).
@@ -132,7 +134,8 @@ class LogReaders:
 
     def follows(self, instance_id: str, name: str) -> bool:
         """Whether a consumer of this name is told the log."""
-        return name in self._readers.get(instance_id, {})
+        reader = self._readers.get(instance_id, {}).get(name)
+        return reader is not None and not reader.has_ended()
 
     async def leave(self, instance_id: str, name: str) -> None:
         """Tells it nothing any more, from when this returns; fine if there is no such consumer."""
@@ -182,6 +185,10 @@ class _Reader:
         self._task.cancel()
         await asyncio.wait((self._task,))
 
+    def has_ended(self) -> bool:
+        """Whether it tells nothing any more."""
+        return self._task.done()
+
     def wake(self) -> None:
         """Says that there may be new events."""
         self._wake.set()
@@ -210,6 +217,8 @@ class _Reader:
         """Tells the next piece; False if there was none."""
         progress = await self._store.progress(*self._key)
         if progress is None:
+            if self._wake.is_set():  # it may have begun anew while we looked
+                return True
             raise Finished
         size, max_bytes = self._bounds(progress)
         batch = await self._source.read(self._key[0], progress.position, size, max_bytes)
@@ -222,11 +231,14 @@ class _Reader:
         lost = batch.start - progress.position
         if lost:
             log.warning("events_lost", instance=self._key[0], consumer=self._key[1], count=lost, reset=batch.was_reset)
+        left_out = batch.end - batch.start - len(batch.entries)  # unreadable: the log has no holes
         if batch.entries:
             piece = Piece(batch.entries, batch.start, batch.end, progress.epoch, progress.lost + lost)
-            if not await self._taken(piece):
+            taken = await self._take(piece)
+            if taken is None:
                 return True
-        await self._store.told(*self._key, batch.end)
+            left_out += taken
+        await self._store.told(*self._key, batch.end, left_out)
         self._failures = 0
         return True
 
@@ -238,10 +250,10 @@ class _Reader:
             return progress.batch_end - progress.position, REPEATED_BYTES  # the log has no holes
         return BATCH_EVENTS, BATCH_BYTES
 
-    async def _taken(self, piece: Piece) -> bool:
-        """Whether the consumer is done with the piece; else it is to be told again, in smaller ones."""
+    async def _take(self, piece: Piece) -> int | None:
+        """How many events the consumer has left out; None if the piece is to be told again, in smaller ones."""
         try:
-            await self._consumer.take(piece)
+            return await self._consumer.take(piece)
         except (NotNow, Finished):
             raise
         except RoomlineError as error:
@@ -251,12 +263,12 @@ class _Reader:
             log.error("events_not_taken", **where, exc_info=error)
             if len(piece.entries) > 1:
                 self._one_by_one_until = piece.end
-                return False
+                return None
             self._failures += 1
             if self._failures < TRIES:
                 raise NotNow("an event cannot be handled") from error
             log.error("event_left_out", **where)
-        return True
+            return 1
 
     async def _note(self, problem: str) -> None:
         try:

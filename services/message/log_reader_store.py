@@ -36,8 +36,8 @@ class LogReaderStore(Protocol):
         If `after` is beyond what it has, the places in between are lost.
         """
 
-    async def told(self, instance_id: str, consumer: str, end: int) -> None:
-        """Notes that it has everything up to a position."""
+    async def told(self, instance_id: str, consumer: str, end: int, left_out: int = 0) -> None:
+        """Notes that it has everything up to a position, but for so many events that are lost."""
 
     async def failed(self, instance_id: str, consumer: str, problem: str) -> None:
         """Notes that it did not take what it was told."""

@@ -35,6 +35,7 @@ class PushFeed:
 
     async def begin(self, instance_id: str) -> None:
         """Has the log of the instance read, which has subscriptions."""
+        self._readers.wake((instance_id,))  # one that is about to end, since there were none, looks again
         if not self._readers.follows(instance_id, CONSUMER):
             await self._readers.follow(_Consumer(instance_id, CONSUMER, self._queue, self._added))
 
@@ -48,7 +49,7 @@ class _Consumer:
     queue: PushQueue
     added: Callable[[], None]
 
-    async def take(self, piece: Piece) -> None:
+    async def take(self, piece: Piece) -> int:
         """See `Consumer`. Taken twice, it is told once, unless the first time was sent already."""
         sent = [
             Sent(entry.position, entry.event.message_sent.message.id)
@@ -57,3 +58,4 @@ class _Consumer:
         ]
         if sent and await self.queue.add(self.instance_id, sent):
             self.added()
+        return 0

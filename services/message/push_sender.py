@@ -175,7 +175,7 @@ class PushSender:
             }
             return await self._outbound.post(push.endpoint, body, headers)
         except OutboundError as error:
-            log.info("push_unanswered", **push.key._asdict(), problem=error.problem)
+            log.info("push_unanswered", **push.key._asdict(), problem=str(error))
             return None
 
     def _keep_seconds(self, message: Message) -> int:

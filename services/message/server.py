@@ -118,9 +118,10 @@ def build_server(
     names = LocalNames(sqlite_names.SqliteNames(database))
     events = sqlite_events.SqliteEvents(database, clock)
     feed = Feed(events, users, attachments, clock, backoff or Backoff(), settings.watch_heartbeat_seconds)
-    outbound = Outbound(allow_private=settings.outbound_allow_private)
-    webhooks = Webhooks(settings, database, feed, requests, outbound, clock, new_id, backoff)
-    web_push = WebPush(settings, database, events, outbound, users, clock, new_id, backoff)
+    # Two, so that endpoints which users choose cannot take the connections and look-ups of webhooks.
+    to_webhooks, to_browsers = (Outbound(allow_private=settings.outbound_allow_private) for _ in range(2))
+    webhooks = Webhooks(settings, database, feed, requests, to_webhooks, clock, new_id, backoff)
+    web_push = WebPush(settings, database, events, to_browsers, users, clock, new_id, backoff)
     database.listen(feed.wake)
     database.listen(webhooks.wake)
     database.listen(web_push.wake)
@@ -165,7 +166,8 @@ def build_server(
         stored(folder, database, MIGRATIONS),
         user_channel,
         media_channel,
-        outbound,
+        to_webhooks,
+        to_browsers,
         background(credentials.watch),
         background(maintenance.run),
         background(releases.run),

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.event_pb2 import Event, UserTyped
 from roomline.v1.event_service_pb2 import WatchTopic
+from roomline.v1.message_pb2 import Message
 from roomline.v1.room_pb2 import RoomKind
 
 from services.common.call import Caller
@@ -108,11 +109,14 @@ class SqliteEvents:
 
         return await self._database.read(work)
 
-    async def renew_epoch(self) -> None:
+    async def renew_epoch(self, lost_seconds: int) -> None:
         """See `EventStore`."""
-        await self._database.write(
-            lambda connection: connection.execute("UPDATE epochs SET id = ?", (uuid.uuid4().hex,))
-        )
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE epochs SET id = ?", (uuid.uuid4().hex,))
+            sqlite_log.skip_message_ids(connection, lost_seconds)
+
+        await self._database.write(work)
 
 
 def _trims(connection: sqlite3.Connection, instance_id: str) -> tuple[int, int]:
@@ -171,40 +175,49 @@ def _entries(rows: Sequence[tuple[int, bytes]]) -> list[Entry]:
     return entries
 
 
-def _fill(connection: sqlite3.Connection, instance_id: str, entries: Sequence[Entry], now: int) -> None:
-    """Puts in the messages as they are now, and who has hidden them."""
+def _fill(connection: sqlite3.Connection, instance_id: str, entries: list[Entry], now: int) -> None:
+    """Puts in the messages as they are now, and who has hidden them. Without what cannot be read (fault 24)."""
     about = [(entry, message) for entry in entries if (message := entry.message) is not None]
     traces = [(entry, trace) for entry in entries if (trace := entry.trace) is not None]
-    ids = [*(message.id for _, message in about), *(trace.message_id for _, trace in traces)]
+    ids = {*(message.id for _, message in about), *(trace.message_id for _, trace in traces)}
     if not ids:
         return
-    values = {"instance_id": instance_id, "ids": json.dumps(ids)}
-    found: dict[int, tuple[MessageRow, RoomRow]] = {}
-    for row in connection.execute(_MESSAGES, values):
-        found[row[0]] = MessageRow(*row[:_COLUMNS]), RoomRow(*row[_COLUMNS:])
+    values = {"instance_id": instance_id, "ids": json.dumps(sorted(ids))}
+    found: dict[int, tuple[MessageRow, RoomRow, Message]] = {}
+    damaged: set[int] = set()
+    for columns in connection.execute(_MESSAGES, values):
+        row, room = MessageRow(*columns[:_COLUMNS]), RoomRow(*columns[_COLUMNS:])
+        try:
+            found[row.id] = row, room, to_message(row, room)
+        except DecodeError as error:
+            log.error("message_unreadable", instance=instance_id, message=row.id, exc_info=error)
+            damaged.add(row.id)
     hidden: dict[int, set[str]] = {}
     for message_id, user_id in connection.execute(_HIDDEN, values):
         hidden.setdefault(message_id, set()).add(user_id)
-    histories = _histories(connection, instance_id, [room for _, room in found.values()])
+    histories = _histories(connection, instance_id, [room for _, room, _ in found.values()])
 
     def hidden_from(message_id: int, room: RoomRow) -> set[str]:
         earlier = (user_id for user_id, newest in histories.get(room.key, ()) if message_id <= newest)
         return {*hidden.get(message_id, ()), *earlier}
 
     for entry, message in about:
+        if message.id in damaged:
+            entries.remove(entry)
+            continue
         if message.id not in found:
             lose(entry)
             continue
-        row, room = found[message.id]
-        message.CopyFrom(to_message(row, room))
+        row, room, content = found[message.id]
+        message.CopyFrom(content)
         if row.unsent_at is None and row.expires_at is not None and row.expires_at <= now:
             bury(message, row.expires_at)
         entry.hidden_from = hidden_from(message.id, room)
     for entry, trace in traces:
         if trace.message_id not in found:
             continue
-        row, room = found[trace.message_id]
-        trace.message.CopyFrom(to_message(row, room))
+        _, room, content = found[trace.message_id]
+        trace.message.CopyFrom(content)
         empty(trace.message)
         if entry.event.HasField("message_deleted"):  # nobody is told of the end of what he has hidden
             entry.hidden_from = hidden_from(trace.message_id, room)

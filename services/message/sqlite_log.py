@@ -11,6 +11,12 @@ from services.message.event_store import ROLES
 
 FIRST_MESSAGE_ID = 1_000_000
 """Test suites use smaller numbers as cursor positions and as ids that must not exist (spec §5.1)."""
+SKIPPED_MESSAGE_IDS = 10_000_000
+"""More than an instance gets between two backups; and 200 restores fit into the 32 bits that old clients have."""
+SKIPPED_A_SECOND = 10
+"""So that a backup that is restored again skips what it got after it was restored first."""
+MOST_LOST_SECONDS = 366 * 86_400
+"""Longer ago was no backup, but a clock was wrong; ids would not fit into 32 bits."""
 
 _LAST = "SELECT position, message_id, room_key FROM logs WHERE instance_id = ?"
 _KEEP = "INSERT OR REPLACE INTO logs (instance_id, position, message_id, room_key) VALUES (?, ?, ?, ?)"
@@ -54,6 +60,12 @@ def _last(connection: sqlite3.Connection, instance_id: str) -> Numbers:
     """What was taken last."""
     known = shared_rows(connection).get((_KEEP, instance_id)) or connection.execute(_LAST, (instance_id,)).fetchone()
     return Numbers(*(known or (0, FIRST_MESSAGE_ID - 1, 0)))
+
+
+def skip_message_ids(connection: sqlite3.Connection, lost_seconds: int) -> None:
+    """Leaves out ids in all instances, which may have been given out in histories of that time, not known here."""
+    skipped = SKIPPED_MESSAGE_IDS + SKIPPED_A_SECOND * min(max(lost_seconds, 0), MOST_LOST_SECONDS)
+    connection.execute("UPDATE logs SET message_id = message_id + ?", (skipped,))
 
 
 def position(connection: sqlite3.Connection, instance_id: str) -> int:

@@ -52,12 +52,12 @@ class SqliteLogReaders:
             (after, after, end, instance_id, consumer),
         )
 
-    async def told(self, instance_id: str, consumer: str, end: int) -> None:
+    async def told(self, instance_id: str, consumer: str, end: int, left_out: int = 0) -> None:
         """See `LogReaderStore`."""
         await self._change(
-            "UPDATE log_readers SET position = max(?, position), batch_end = 0, told_at = ?, failing_since = NULL,"
-            " problem = '' WHERE instance_id = ? AND consumer = ?",
-            (end, self._clock(), instance_id, consumer),
+            "UPDATE log_readers SET position = max(?, position), batch_end = 0, lost = lost + ?, told_at = ?,"
+            " failing_since = NULL, problem = '' WHERE instance_id = ? AND consumer = ?",
+            (end, left_out, self._clock(), instance_id, consumer),
         )
 
     async def failed(self, instance_id: str, consumer: str, problem: str) -> None:

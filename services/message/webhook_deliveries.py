@@ -103,16 +103,17 @@ class WebhookConsumer:
         self._clock = clock
         self._public_url = public_url
 
-    async def take(self, piece: Piece) -> None:
+    async def take(self, piece: Piece) -> int:
         """See `Consumer`."""
         with self._nobodys_fault():
             target = await self._store.target(self.instance_id, self._id)
         if target is None:
             raise Finished
-        wanted = (one for one in piece.entries if not target.event_kinds or _kind(one) in target.event_kinds)
+        wanted = [one for one in piece.entries if not target.event_kinds or _kind(one) in target.event_kinds]
         events = [event for entry in wanted if (event := self._event(entry)) is not None]
+        left_out = len(wanted) - len(events)
         if not events:
-            return
+            return left_out
         head = WebhookDelivery(
             id=self._delivery_id(piece, target),
             instance_id=self.instance_id,
@@ -123,6 +124,7 @@ class WebhookConsumer:
         body = orjson.dumps({**_as_json(head), "events": events})
         with self._nobodys_fault():
             await self._judge(target, await self._post(target, head.id, body))
+        return left_out
 
     @contextlib.contextmanager
     def _nobodys_fault(self) -> Iterator[None]:
@@ -130,6 +132,7 @@ class WebhookConsumer:
         try:
             yield
         except OutboundError as error:
+            log.info("webhook_unanswered", instance=self.instance_id, webhook=self._id, problem=str(error))
             raise NotNow(error.problem) from error
         except (NotNow, Finished, RoomlineError):
             raise

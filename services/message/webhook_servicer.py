@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 
+import structlog
 from roomline.v1 import webhook_service_pb2 as pb
 from roomline.v1.webhook_pb2 import Webhook
 from roomline.v1.webhook_service_pb2_grpc import WebhookServiceServicer
@@ -16,6 +17,8 @@ from services.common.rules import invalid, required
 from services.message.store import RequestStore
 from services.message.webhook_deliveries import EVENT_KINDS
 from services.message.webhook_store import WebhookStore
+
+log = structlog.get_logger()
 
 UPDATABLE = frozenset({"url", "description", "event_kinds", "disabled"})
 SECRET_BYTES = 32
@@ -85,4 +88,5 @@ class WebhookServicer(WebhookServiceServicer):
             try:
                 await self._outbound.check(webhook.url)
             except OutboundError as error:
+                log.info("webhook_url_refused", instance=current_caller().instance_id, problem=str(error))
                 raise invalid("webhook.url", error.problem) from error

@@ -29,7 +29,7 @@ class Listener:
         self.behave: Callable[[Piece], None] = lambda _: None
         self._news = asyncio.Condition()
 
-    async def take(self, piece: Piece) -> None:
+    async def take(self, piece: Piece) -> int:
         async with self._news:
             self.tries.append((piece.after, piece.end))
             self._news.notify_all()
@@ -37,6 +37,7 @@ class Listener:
         self.pieces.append(piece)
         async with self._news:
             self._news.notify_all()
+        return 0
 
     async def until(self, done: Callable[[], bool]) -> None:
         async with asyncio.timeout(30), self._news:
@@ -73,8 +74,8 @@ class Noting(SqliteLogReaders):
         self.news = asyncio.Condition()
         self.end = 0
 
-    async def told(self, instance_id: str, consumer: str, end: int) -> None:
-        await super().told(instance_id, consumer, end)
+    async def told(self, instance_id: str, consumer: str, end: int, left_out: int = 0) -> None:
+        await super().told(instance_id, consumer, end, left_out)
         async with self.news:
             self.end = end
             self.news.notify_all()

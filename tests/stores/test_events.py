@@ -25,6 +25,7 @@ from roomline.v1.room_service_pb2 import (
 
 from services.common.call import Caller
 from services.message.event_store import Batch, RoomAccess, UserAccess
+from services.message.sqlite_log import MOST_LOST_SECONDS, SKIPPED_A_SECOND, SKIPPED_MESSAGE_IDS
 from tests.stores.conftest import SERVER, STRANGER, Stores, text, user
 from tests.support.refusals import refuses
 
@@ -174,6 +175,27 @@ async def test_an_event_that_cannot_be_read_is_left_out(stores: Stores) -> None:
     assert [(line["event"], line["position"]) for line in logs] == [("event_unreadable", 1)]
 
 
+async def test_an_event_about_a_message_that_cannot_be_read_is_left_out(stores: Stores) -> None:
+    """Fault 24: else nobody in the instance would be told anything any more."""
+    await stores.room("bob", room_id="x")
+    damaged, deleted = await stores.send("x", "bob"), await stores.send("x", "bob")
+    await stores.messages.delete(SERVER, DeleteMessageRequest(room_id="x", id=deleted.id))
+    await stores.send("x", "bob", "fine")
+    await stores.database.write(
+        lambda connection: connection.execute(
+            "UPDATE messages SET content = x'ffff' WHERE id IN (?, ?)", (damaged.id, deleted.id)
+        )
+    )
+    with structlog.testing.capture_logs() as logs:
+        batch = await all_of(stores)
+    assert ([entry.position for entry in batch.entries], batch.end) == ([1, 4, 5], 5)
+    assert batch.entries[1].event.message_deleted.message_id == deleted.id
+    assert [(line["event"], line["message"]) for line in logs] == [
+        ("message_unreadable", damaged.id),
+        ("message_unreadable", deleted.id),
+    ]
+
+
 @pytest.mark.parametrize("events", [2, 4])
 async def test_it_is_known_how_far_the_log_reaches_back(stores: Stores, events: int) -> None:
     await stores.room("bob", room_id="x")
@@ -208,8 +230,21 @@ async def test_a_reset_ends_the_log_and_begins_it_anew(stores: Stores) -> None:
 async def test_a_restored_backup_is_another_log(stores: Stores) -> None:
     epochs = [(await stores.log.open(SERVER, ())).epoch for _ in range(2)]
     assert (epochs[0] == epochs[1], len(epochs[0])) == (True, 32)
-    await stores.log.renew_epoch()
+    await stores.room("bob", room_id="x")
+    before = await stores.send("x", "bob")
+    await stores.log.renew_epoch(3600)
     assert (await stores.log.open(STRANGER, ())).epoch != epochs[0]
+    after = await stores.send("x", "bob")
+    assert after.id == before.id + SKIPPED_MESSAGE_IDS + 3600 * SKIPPED_A_SECOND + 1
+    assert [event.position for event in await stores.events()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("lost", "counted"), [(-3600, 0), (MOST_LOST_SECONDS * 50, MOST_LOST_SECONDS)])
+async def test_a_clock_that_is_wrong_wastes_no_ids(stores: Stores, lost: int, counted: int) -> None:
+    await stores.room("bob", room_id="x")
+    before = await stores.send("x", "bob")
+    await stores.log.renew_epoch(lost)
+    assert (await stores.send("x", "bob")).id == before.id + SKIPPED_MESSAGE_IDS + counted * SKIPPED_A_SECOND + 1
 
 
 async def test_typing_is_for_members(stores: Stores) -> None:

@@ -8,13 +8,12 @@ import time
 
 import pytest
 import structlog
-from roomline.v1.error_reason_pb2 import ErrorReason
 from roomline.v1.message_service_pb2 import DeleteMessageRequest, EditMessageRequest
 
 from services.common.backoff import Backoff
-from services.common.errors import RoomlineError
 from services.message import log_reader, sqlite_log_readers
 from services.message.log_reader import Finished, LogReaders, NotNow, Piece
+from services.message.log_reader_store import Progress
 from services.message.sqlite_log_readers import SqliteLogReaders
 from tests.stores.conftest import SERVER, Stores, text
 from tests.stores.log_listener import Listener, begin, progress, reading
@@ -140,40 +139,31 @@ async def test_pauses_double_and_a_longer_one_can_be_asked_for(stores: Stores) -
     assert all(pause >= least for pause, least in zip(pauses, (0.025, 0.05, 0.1, 0.3), strict=True))
 
 
-async def test_an_event_that_cannot_be_handled_is_left_out(stores: Stores) -> None:
-    def stumble(piece: Piece) -> None:
-        if any(entry.position == 3 for entry in piece.entries):
-            raise ZeroDivisionError
-
-    await begin(stores)
+async def test_one_that_ends_and_begins_anew_at_once_is_told_the_log(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is woken while the reader has found nobody to tell the log, and has not ended yet."""
     await stores.room("bob", room_id="x")
-    for number in range(4):
-        await stores.send("x", "bob", str(number))
     listener = Listener()
-    listener.behave = stumble
-    with structlog.testing.capture_logs() as logs:
-        async with reading(stores, listener):
-            await listener.until(lambda: listener.positions == [1, 2, 4, 5])
-            await stores.send("x", "bob")
-            await stores.send("x", "bob")
-            await listener.until(lambda: listener.positions[4:] == [6, 7])
-    assert [entry["end"] for entry in logs if entry["event"] == "event_left_out"] == [3]
-    assert listener.tries.count((2, 3)) == log_reader.TRIES
-    found = await progress(stores)
-    assert (found.lost, found.problem) == (0, "")
+    async with reading(stores, listener) as (readers, store):
+        find = store.progress
+        looked = asyncio.Event()
 
+        async def find_and_begin(instance_id: str, consumer: str) -> Progress | None:
+            found = await find(instance_id, consumer)
+            if not looked.is_set():
+                looked.set()
+                assert found is None
+                await begin(stores)
+                readers.wake(("one",))
+                assert readers.follows("one", listener.name)
+            return found
 
-async def test_a_service_that_is_away_is_no_fault_of_an_event(stores: Stores) -> None:
-    def ask(_: Piece) -> None:
-        if len(listener.tries) <= 2 * log_reader.TRIES:
-            raise RoomlineError(ErrorReason.ERROR_REASON_SERVICE_UNAVAILABLE, service="user")
-
-    await begin(stores)
-    await stores.room("bob")
-    listener = Listener()
-    listener.behave = ask
-    async with reading(stores, listener):
-        await listener.until(lambda: listener.positions == [1])
+        monkeypatch.setattr(store, "progress", find_and_begin)
+        await looked.wait()
+        await stores.send("x", "bob")
+        await listener.until(lambda: listener.positions == [2])
+    assert not readers.follows("one", listener.name)
 
 
 async def test_one_that_fails_or_hangs_holds_up_no_other(stores: Stores) -> None:
@@ -181,8 +171,9 @@ async def test_one_that_fails_or_hangs_holds_up_no_other(stores: Stores) -> None
         raise NotNow("down")
 
     class Stuck(Listener):
-        async def take(self, piece: Piece) -> None:
-            await asyncio.get_running_loop().create_future()
+        async def take(self, piece: Piece) -> int:
+            nothing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            return await nothing
 
     failing, stuck, good, foreign = Listener("a"), Stuck("b"), Listener("c"), Listener("a", "two")
     failing.behave = later
@@ -196,42 +187,13 @@ async def test_one_that_fails_or_hangs_holds_up_no_other(stores: Stores) -> None
     assert (failing.positions, foreign.tries) == ([], [])
 
 
-async def test_what_the_log_has_no_longer_is_counted(stores: Stores) -> None:
-    await begin(stores)
-    await stores.room("bob", room_id="x")
-    for number in range(9):
-        await stores.send("x", "bob", str(number))
-    stores.clock.advance(8 * 86400)
-    await stores.purges.trim(days=7, events=3)
-    listener = Listener()
-    async with reading(stores, listener) as (_, store):
-        await store.until(10)
-    assert listener.positions == [8, 9, 10]
-    assert [(piece.after, piece.lost) for piece in listener.pieces] == [(7, 7)]
-    assert (await progress(stores)).lost == 7
-
-
-async def test_after_a_reset_it_goes_on_with_what_comes_then(stores: Stores) -> None:
-    await begin(stores)
-    await stores.room("bob", room_id="x")
-    await stores.purges.instance("one")
-    stores.clock.advance(1)
-    listener = Listener()
-    async with reading(stores, listener) as (_, store):
-        await store.until(2)
-        found = await progress(stores)
-        await stores.room("bob", room_id="y")
-        await listener.until(lambda: listener.positions == [3])
-    assert (found.lost, listener.pieces[0].lost) == (2, 2)
-
-
 async def test_a_restored_log_is_another_one(stores: Stores) -> None:
     await begin(stores)
     await stores.room("bob", room_id="x")
     listener = Listener()
     async with reading(stores, listener):
         await listener.until(lambda: listener.positions == [1])
-        await stores.log.renew_epoch()
+        await stores.log.renew_epoch(0)
         await stores.send("x", "bob")
         await listener.until(lambda: listener.positions == [1, 2])
     assert listener.pieces[0].epoch != listener.pieces[1].epoch
@@ -261,9 +223,10 @@ async def test_whoever_wants_no_more_is_told_no_more(stores: Stores) -> None:
 
 async def test_it_ends_at_once(stores: Stores) -> None:
     class Stuck(Listener):
-        async def take(self, piece: Piece) -> None:
+        async def take(self, piece: Piece) -> int:
             await super().take(piece)
-            await asyncio.get_running_loop().create_future()
+            nothing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            return await nothing
 
     def later(_: Piece) -> None:
         raise NotNow("down", 3600)

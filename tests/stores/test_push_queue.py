@@ -106,17 +106,20 @@ async def test_of_very_many_pushes_not_all_are_held_at_once(queue: Queue, monkey
     assert await queue.waiting() == [(name, one.message_id) for name in names for one in sent]
 
 
-async def test_a_message_that_cannot_be_read_holds_up_no_other(queue: Queue) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE messages SET content = x'ffff' WHERE id = :id",
+        "UPDATE rooms SET custom_data = x'ffff' WHERE id = 'attic'",
+    ],
+)
+async def test_a_message_that_cannot_be_read_holds_up_no_other(queue: Queue, damage: str) -> None:
     """Fault 24."""
     await queue.subscribe("ann")
     await queue.subscribe("eve")
     (broken,) = await queue.say("broken", room_id="attic")
     (whole,) = await queue.say("whole")
-    await queue.stores.database.write(
-        lambda connection: connection.execute(
-            "UPDATE messages SET content = x'ffff' WHERE id = ?", (broken.message_id,)
-        )
-    )
+    await queue.stores.database.write(lambda connection: connection.execute(damage, {"id": broken.message_id}))
     await queue.add(broken, whole)
     damaged, fine = await queue.due()
     assert damaged.notice is None
@@ -193,3 +196,17 @@ async def test_one_that_comes_while_the_clock_is_set_back_is_kept(queue: Queue) 
     listed = [one.id for one in await queue.subscriptions.page("one", "ann", "", 10)]
     assert made in listed
     assert len(listed) == 2
+
+
+@pytest.mark.parametrize("dearer", [1, 1_000_000])
+async def test_members_are_found_by_their_subscriptions_and_subscriptions_by_their_members(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, dearer: int
+) -> None:
+    """It looks at those of which there are fewer: at 3 members, or at 2 subscriptions; or at members anyway."""
+    monkeypatch.setattr(sqlite_push_queue, "DEARER", dearer)
+    names = [await queue.subscribe("ann", name) for name in ("1", "2")]
+    first, second = await queue.say("first", "second")
+    (later,) = await queue.say("later", room_id="attic")
+    assert await queue.add(first, second, later)
+    assert await queue.waiting() == [(name, one.message_id) for name in names for one in (first, second, later)]
+    assert not await queue.add(*await queue.say("to nobody", room_id=(await queue.stores.room("bob", private=True)).id))

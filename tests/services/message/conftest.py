@@ -1,9 +1,13 @@
 """The message service over real gRPC, called both ways: the pipe, and plain calls."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from services.media.maintenance import Pace
 from tests.services.message.desk import Desk
@@ -28,3 +32,13 @@ async def desk(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
         opened = Desk(running, clock=clock)
         await opened.open()
         yield opened
+
+
+@pytest.fixture
+def logged() -> Iterator[list[EventDict]]:
+    """All that is logged."""
+    before = structlog.get_config()["wrapper_class"]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG))
+    with capture_logs() as captured:
+        yield captured
+    structlog.configure(wrapper_class=before)

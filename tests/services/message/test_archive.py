@@ -7,21 +7,20 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
-import grpc
 import pytest
 from google.protobuf.struct_pb2 import Struct
 from roomline.v1.access_service_pb2 import AssignRoleRequest, CreateRoleRequest
 from roomline.v1.archive_pb2 import ArchiveRecord
-from roomline.v1.archive_service_pb2 import ExportRecordsRequest
 from roomline.v1.cursor_service_pb2 import SetCursorRequest
+from roomline.v1.event_service_pb2 import WatchTopic
 from roomline.v1.message_pb2 import Part
 from roomline.v1.message_service_pb2 import SendMessageRequest
 from roomline.v1.role_pb2 import Role, RoleScope
 from roomline.v1.room_service_pb2 import CreateRoomRequest, UpdateRoomRequest
 
-from services.common.archive import FRAME_BYTES
 from tests.services.message.desk import until
-from tests.support.archives import THERE, Archive, lines
+from tests.services.message.stream import watching
+from tests.support.archives import REDUCED, REFUSED, TAKEN, THERE, Archive, lines
 from tests.support.clock import ShiftedClock
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.refusals import refuses
@@ -193,56 +192,44 @@ async def test_a_new_room_has_the_next_place(cluster: Cluster, bob: Talker) -> N
     assert await other(cluster, "bob").opened("ann", "eve") not in rooms
 
 
-async def test_a_client_that_leaves_ends_its_snapshot(cluster: Cluster, bob: Talker) -> None:
-    room = await bob.opened("ann")
-    for _ in range(2):
-        await archive(cluster).take_all(_bulk((await archive(cluster).export())[0], 60))
-    call = archive(cluster).stub.ExportRecords(ExportRecordsRequest(), metadata=cluster.service.metadata("one"))
-    frame = await anext(aiter(call))
-    assert 0 < frame.ByteSize() < 2 * FRAME_BYTES
-    await bob.send(room)
-    assert _is_held(cluster), "the log of what was written since is needed as long as there is the snapshot"
-    call.cancel()
-
-    async def is_free() -> bool:
-        return not _is_held(cluster)
-
-    await until(is_free)
-
-
-async def test_a_server_that_stops_ends_its_exports(tmp_path: Path) -> None:
-    async with running_cluster(tmp_path) as cluster:
-        await cluster.add_users("bob", "ann")
-        await Talker.user(cluster, "bob").opened("ann")
-        for _ in range(2):
-            await archive(cluster).take_all(_bulk((await archive(cluster).export())[0], 60))
-        call = archive(cluster).stub.ExportRecords(ExportRecordsRequest(), metadata=cluster.service.metadata("one"))
-        frames = aiter(call)
-        await anext(frames)
-        await cluster.message_server.stop()
-        with pytest.raises(grpc.aio.AioRpcError):
-            _ = [frame async for frame in frames]
-
-        async def is_free() -> bool:
-            return not _is_held(cluster)
-
-        await until(is_free)
-
-
-async def test_a_snapshot_does_not_know_what_comes_later(cluster: Cluster, bob: Talker) -> None:
-    room = await bob.opened("ann")
-    await archive(cluster).take_all(_bulk((await archive(cluster).export())[0], 60))
-    call = archive(cluster).stub.ExportRecords(ExportRecordsRequest(), metadata=cluster.service.metadata("one"))
-    frames = aiter(call)
-    first = await anext(frames)
-    late = await bob.send(room)
-    records = [*first.records, *[record async for frame in frames for record in frame.records]]
-    assert first.total == len(records) == 61
-    assert late.uid not in {record.message.message.uid for record in records}
+async def test_messages_that_many_have_hidden_have_several_records(
+    cluster: Cluster, bob: Talker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.common.archive.ITEMS_AT_ONCE", 2)
+    users = [f"user-{number}" for number in range(5)]
+    for instance_id in ("one", "two"):
+        await cluster.add_users(*users, instance_id=instance_id)
+    request = CreateRoomRequest(id="large", name="Large", user_ids=["bob", *users])
+    room = (await cluster.rooms.CreateRoom(request, metadata=cluster.as_server("bob"))).room
+    first, last = [await bob.send(room.uid) for _ in range(2)]
+    for user_id in users:
+        await Talker.user(cluster, user_id).hide(first.uid)
+    await Talker.user(cluster, users[0]).hide(last.uid)
+    records = await archive(cluster).export()
+    kinds = [record.WhichOneof("kind") for record in records if record.WhichOneof("kind") != "room_members"]
+    assert kinds == ["room", "message", "message_hidden", "message_hidden", "message"]
+    target = archive(cluster, "two")
+    hidden = [record for record in records if record.HasField("message_hidden")]
+    assert await target.outcomes(*hidden) == [REFUSED] * 2
+    await target.take_all([record for record in records if record not in hidden])  # as if it had been cut off
+    async with watching(cluster, cluster.service.metadata("two"), WatchTopic(id=1, instance=True)) as stream:
+        assert await target.outcomes(*records) == [TAKEN if record in hidden else THERE for record in records]
+        (event,) = await stream.next()
+    told = event.messages_imported
+    assert (told.room_uid, told.count) == (room.uid, 0), "whoever counts what is unread counts again"
+    assert lines(await target.export()) == lines(records)
+    assert await target.outcomes(*records) == [THERE] * len(records)
+    more = ArchiveRecord()
+    more.message_hidden.message_uid = first.uid
+    outcomes = []
+    for user_id in ("nobody", "bob", "nobody"):
+        more.message_hidden.hidden_by.append(user_id)
+        outcomes += await target.outcomes(more)
+    assert outcomes == [REFUSED, REDUCED, THERE]
 
 
 async def test_large_rooms_have_several_records(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.message.sqlite_export.MEMBERS_AT_ONCE", 2)
+    monkeypatch.setattr("services.common.archive.ITEMS_AT_ONCE", 2)
     users = [f"user-{number}" for number in range(5)]
     for instance_id in ("one", "two"):
         await cluster.add_users(*users, instance_id=instance_id)
@@ -262,39 +249,7 @@ async def test_large_rooms_have_several_records(cluster: Cluster, monkeypatch: p
     assert users[0] not in {member.user_id for member in members}
 
 
-def _bulk(room: ArchiveRecord, count: int) -> list[ArchiveRecord]:
-    """Messages that are too many for the buffers of a connection."""
-    made = room.room.room
-    record = ArchiveRecord()
-    message = record.message.message
-    message.user_id, message.room_id = "bob", made.id
-    message.parts.add(type="text/plain", content="x" * 60_000)
-    message.created_at.CopyFrom(made.created_at)
-    message.updated_at.CopyFrom(made.created_at)
-    bulk = [ArchiveRecord() for _ in range(count)]
-    for one in bulk:
-        one.CopyFrom(record)
-        one.message.message.uid = _next_uid()
-    return bulk
-
-
-_uids = iter(range(10**9))
-
-
-def _next_uid() -> str:
-    return f"01890000-0000-7000-8000-{next(_uids):012d}"
-
-
 def _query(cluster: Cluster, statement: str, *values: object) -> list[tuple[object, ...]]:
     path = cluster.settings.data_dir / "message.db"
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
         return connection.execute(statement, values).fetchall()
-
-
-def _is_held(cluster: Cluster) -> bool:
-    """Whether somebody reads an older state of the database."""
-    try:
-        ((busy, *_),) = _query(cluster, "PRAGMA wal_checkpoint(RESTART)")
-    except sqlite3.OperationalError:
-        return True
-    return bool(busy)

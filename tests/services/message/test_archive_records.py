@@ -205,7 +205,10 @@ async def test_members_may_have_read_what_was_imported(cluster: Cluster, target:
     async with watching(cluster, cluster.as_server(), WatchTopic(id=1, instance=True)) as stream:
         assert await target.outcomes(seen, seen) == [TAKEN, THERE]
         (event,) = await stream.next()
-    assert (event.cursor_set.cursor.user_id, event.cursor_set.cursor.position) == ("bob", FIRST_MESSAGE_ID + 3)
+    told = event.messages_imported
+    assert (told.room_uid, told.count) == (uid(1), 0), "one event for all members: nobody is told of it"
+    cursors = {cursor.user_id: cursor.position for record in await target.export() for cursor in record.room.cursors}
+    assert cursors == {"bob": FIRST_MESSAGE_ID + 3, "ann": FIRST_MESSAGE_ID}
     unread = [(await Talker.user(cluster, one).view(uid(1))).unread_count for one in ("bob", "ann")]
     assert unread == [1, 4]
     await Talker.user(cluster, "bob").invite(uid(1), "eve")

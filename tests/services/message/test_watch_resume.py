@@ -263,7 +263,7 @@ async def test_a_stream_goes_on_where_it_was_after_a_restart(desk: Desk) -> None
         # A restored backup is another log.
         database = Database(desk.cluster.settings.data_dir / "message.db")
         await database.open()
-        await SqliteEvents(database, desk.clock).renew_epoch()
+        await SqliteEvents(database, desk.clock).renew_epoch(0)
         await database.close()
         assert (
             await stream.refused(WatchTopic(id=2, room_id="den", after_position=1, epoch=stream.epoch))

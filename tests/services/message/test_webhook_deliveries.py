@@ -123,6 +123,25 @@ async def test_a_slow_receiver_is_not_waited_for(tmp_path: Path, monkeypatch: py
         waiting.set()
 
 
+async def test_a_delivery_is_taken_when_its_status_says_so(hooks: Hooked) -> None:
+    """And not sent again because the rest of the answer never comes (Standard Webhooks)."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"thank you, and"
+        await asyncio.get_running_loop().create_future()
+
+    async def stall(_: Posted) -> web.StreamResponse:
+        return web.Response(body=endless())
+
+    hooks.target.reply = stall
+    webhook = await hooks.create()
+    await hooks.send("one")
+    await hooks.until(webhook, idle)
+    hooks.target.reply = accept
+    await hooks.send("two")
+    await hooks.until_told("one", "two")
+
+
 async def test_whoever_has_mended_a_receiver_need_not_wait(tmp_path: Path) -> None:
     async with hooked(tmp_path, backoff=Backoff(3600, 3600)) as hooks:
         hooks.target.reply = refuse(500)
@@ -223,8 +242,8 @@ async def test_a_delivery_under_way_does_not_hold_up_the_end(hooks: Hooked) -> N
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
 
-async def test_an_event_that_cannot_be_told_as_json_holds_up_no_other(hooks: Hooked) -> None:
-    await hooks.create()
+async def test_an_event_that_cannot_be_told_as_json_holds_up_no_other_and_is_counted(hooks: Hooked) -> None:
+    webhook = await hooks.create()
     hooks.target.reply = refuse(503)
     await hooks.send("one")
     await hooks.target.until(bool)
@@ -239,6 +258,11 @@ async def test_an_event_that_cannot_be_told_as_json_holds_up_no_other(hooks: Hoo
     hooks.target.reply = accept
     await hooks.target.until(lambda posted: b"three" in posted[-1].body)
     assert {*texts_of(hooks.events())} == {"one", "three"}
+    found = await hooks.until(webhook, idle)
+    assert found.status.lost_events == 1
+    await hooks.send("four")
+    await hooks.target.until(lambda posted: b"four" in posted[-1].body)
+    assert hooks.deliveries()[-1].lost_events == 1
 
 
 async def test_a_receiver_says_how_long_to_wait(hooks: Hooked) -> None:

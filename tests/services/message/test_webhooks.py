@@ -17,6 +17,7 @@ from roomline.v1.webhook_service_pb2 import (
     UpdateWebhookRequest,
 )
 from standardwebhooks.webhooks import WebhookVerificationError
+from structlog.typing import EventDict
 
 from services.message.webhook_store import MAX_WEBHOOKS
 from tests.services.message.hooked import Hooked, hooked, texts_of, verified
@@ -113,6 +114,18 @@ async def test_a_private_address_is_refused(tmp_path: Path) -> None:
                     await hooks.create(f"{scheme}://{host}:{port}/")
                 with refuses("FIELD_INVALID", field="webhook.url"):
                     await hooks.update(webhook, url=f"{scheme}://{host}:{port}/")
+
+
+async def test_a_tenant_cannot_find_out_which_names_there_are_inside(tmp_path: Path, logged: list[EventDict]) -> None:
+    """Fault 20. The log says what the tenant is not told."""
+    async with hooked(tmp_path, outbound_allow_private=False) as hooks:
+        for host in ("localhost", "no-such-name.invalid"):
+            rule = "its host has no address that requests may go to"
+            with refuses("FIELD_INVALID", field="webhook.url", rule=rule):
+                await hooks.create(f"https://{host}/hook")
+    inside, nothing = (entry["problem"] for entry in logged if entry["event"] == "webhook_url_refused")
+    assert "not public" in inside
+    assert "cannot be resolved" in nothing
 
 
 async def test_an_instance_has_so_many(hooks: Hooked) -> None:
