@@ -1,9 +1,10 @@
 """What the archive services have in common: frames of records, and the outcome of each record."""
 
 import re
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 from roomline.v1.archive_pb2 import ArchiveRecord
@@ -14,8 +15,12 @@ from services.common.errors import RoomlineError
 
 FRAME_BYTES = 256 * 1024
 """How much an answer of an export has, with the last of its records a little more."""
+ITEMS_AT_ONCE = 2000
+"""Members, cursors, users or uses in one record: with the longest ids it fits a request. More have further records."""
 SHOWN = 10
 """How many names a detail has at most."""
+
+T = TypeVar("T")
 
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -51,6 +56,14 @@ def listed(names: Collection[str]) -> str:
 def size_of(record: ArchiveRecord) -> int:
     """What a record takes of a frame."""
     return record.ByteSize()
+
+
+def portions(items: Iterable[T]) -> Iterator[list[T]]:
+    """The items of a record, and of its further ones; the first list is there also if it is empty."""
+    following = iter(items)
+    yield list(islice(following, ITEMS_AT_ONCE))
+    while portion := list(islice(following, ITEMS_AT_ONCE)):
+        yield portion
 
 
 def uid_fault(uid: str) -> str:

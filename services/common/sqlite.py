@@ -6,11 +6,13 @@ commit ran and commits them together, with `synchronous=FULL`: what was acknowle
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 import aiosqlite
 import structlog
@@ -84,6 +86,11 @@ class _MigrationBackend(SQLiteBackend):  # type: ignore[misc]  # the tool has no
                 self.mark_one(migration)
 
 
+def _migration_backend(path: Path) -> _MigrationBackend:
+    # Quoted, since the tool makes a URI of it for SQLite: a "#", "?" or "%" in the path must not mean another file.
+    return _MigrationBackend(parse_uri(f"sqlite:///{quote(os.fsencode(path))}"), default_migration_table)
+
+
 COMMON_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -94,11 +101,22 @@ def migrate(path: Path, migrations: Path) -> None:
     folder's lock: the tool's own lock is a row, which a killed process leaves behind. Killed at any moment, it goes on
     the next time.
     """
-    backend = _MigrationBackend(parse_uri(f"sqlite:///{path}"), default_migration_table)
+    backend = _migration_backend(path)
     try:
         backend.init_database()
         backend.break_lock()
         backend.apply_migrations(backend.to_apply(yoyo.read_migrations(str(COMMON_MIGRATIONS), str(migrations))))
+    finally:
+        backend.connection.close()
+
+
+def is_newer(path: Path, migrations: Path) -> bool:
+    """Whether the database file has migrations that `migrate` does not know: another version has written it."""
+    backend = _migration_backend(path)
+    try:
+        backend.init_database()
+        known = {one.hash for one in yoyo.read_migrations(str(COMMON_MIGRATIONS), str(migrations))}
+        return not known.issuperset(backend.get_applied_migration_hashes())
     finally:
         backend.connection.close()
 

@@ -13,6 +13,7 @@ from services.common import archive
 from services.common.call import current_caller
 from services.common.errors import RoomlineError
 from services.common.interceptors import Context
+from services.common.stalls import unless_stalled
 from services.common.users import Users
 from services.media.archive_file_servicer import object_bytes
 from services.media.archive_store import ArchiveStore, Exported
@@ -21,7 +22,7 @@ from services.media.readers import Readers
 from services.media.removals import Removals
 from services.media.store import Use
 
-KINDS = frozenset({"attachment", "avatar"})
+KINDS = frozenset({"attachment", "attachment_uses", "avatar"})
 
 
 class ArchiveServicer(ArchiveServiceServicer):
@@ -40,10 +41,7 @@ class ArchiveServicer(ArchiveServiceServicer):
         instance_id = current_caller().instance_id
         if request.user_id:
             await self._users.require(instance_id, request.user_id)
-        async with (
-            self._store.export(instance_id, request.user_id) as export,
-            aclosing(archive.frames(export.total, self._with_digests(export.pages))) as frames,
-        ):
+        async with aclosing(unless_stalled(self._export(instance_id, request.user_id))) as frames:
             async for frame in frames:
                 yield frame
 
@@ -58,6 +56,14 @@ class ArchiveServicer(ArchiveServiceServicer):
         for gone in users - await self._users.existing(instance_id, sorted(users)):
             await self._removals.purge(instance_id, gone)
         return pb.ImportRecordsResponse(results=checked.with_taken(taken))
+
+    async def _export(self, instance_id: str, user_id: str) -> AsyncGenerator[pb.ExportRecordsResponse]:
+        async with (
+            self._store.export(instance_id, user_id) as export,
+            aclosing(archive.frames(export.total, self._with_digests(export.pages))) as frames,
+        ):
+            async for frame in frames:
+                yield frame
 
     async def _with_digests(self, pages: AsyncGenerator[list[Exported]]) -> AsyncGenerator[list[ArchiveRecord]]:
         """The records of the pages, with the digests that nobody has noted; none of bytes that are lost."""
@@ -87,5 +93,11 @@ def _owner(record: ArchiveRecord) -> str:
 
 def _uses(instance_id: str, records: list[ArchiveRecord]) -> list[Use]:
     return [
-        Use(instance_id, use.message_uid, record.attachment.id) for record in records for use in record.attachment.uses
+        Use(instance_id, use.message_uid, attachment_id)
+        for record in records
+        for attachment_id, uses in (
+            (record.attachment.id, record.attachment.uses),
+            (record.attachment_uses.attachment_id, record.attachment_uses.uses),
+        )
+        for use in uses
     ]

@@ -234,14 +234,22 @@ class FolderBlobs(Blobs):
         await asyncio.to_thread(sync)
 
 
-def open_blobs(settings: Settings) -> Blobs:
-    """The store that the settings name. Raises ValueError, or an error of obstore's, if there is none such."""
+def local_folder(settings: Settings) -> Path | None:
+    """The folder that the settings name; None if it is another store. Raises ValueError."""
     url = urlsplit(settings.media_url)
     if url.scheme == "file" and url.netloc:
         raise ValueError(f"ROOMLINE_MEDIA_URL: {settings.media_url!r} names a host; a folder takes three slashes")
-    if not settings.media_url or url.scheme == "file":
-        folder = Path(unquote(url.path)) if settings.media_url else settings.data_dir / "media"
+    if not settings.media_url:
+        return settings.data_dir / "media"
+    return Path(unquote(url.path)) if url.scheme == "file" else None
+
+
+def open_blobs(settings: Settings) -> Blobs:
+    """The store that the settings name. Raises ValueError, or an error of obstore's, if there is none such."""
+    folder = local_folder(settings)
+    if folder is not None:
         return FolderBlobs(folder)
+    url = urlsplit(settings.media_url)
     prefix = _ENVIRONMENT.get(url.scheme)
     if prefix is None:
         raise ValueError(f"ROOMLINE_MEDIA_URL: {url.scheme!r} is none of file, {', '.join(_ENVIRONMENT)}")

@@ -7,9 +7,16 @@ from contextlib import aclosing, asynccontextmanager, closing
 from typing import Any
 
 from google.protobuf.struct_pb2 import Value
-from roomline.v1.archive_pb2 import ArchiveRecord, AttachmentRecord, AttachmentUseRecord, AvatarRecord
+from roomline.v1.archive_pb2 import (
+    ArchiveRecord,
+    AttachmentRecord,
+    AttachmentUseRecord,
+    AttachmentUsesRecord,
+    AvatarRecord,
+)
 from roomline.v1.archive_service_pb2 import ImportResult
 
+from services.common import archive
 from services.common.archive import (
     FRAME_BYTES,
     conflict,
@@ -46,9 +53,14 @@ _USES = (
     "SELECT u.message_uid, u.room_uid, u.user_id FROM uses u WHERE u.instance_id = :instance_id"
     " AND u.attachment_id = :attachment_id AND (:user_id = '' OR u.user_id = :user_id) ORDER BY u.message_uid"
 )
+_FURTHER_USES = (
+    "SELECT coalesce(sum((held - 1) / :at_once), 0) FROM (SELECT count(*) AS held FROM uses u"
+    " WHERE u.instance_id = :instance_id AND (:user_id = '' OR u.user_id = :user_id) GROUP BY u.attachment_id)"
+)
+"""How many records attachments need beside their own."""
 _AVATARS = "FROM avatars v WHERE v.instance_id = :instance_id AND (:user_id = '' OR v.user_id = :user_id)"
 
-_Values = dict[str, str]
+_Values = dict[str, str | int]
 
 
 class SqliteArchive:
@@ -62,7 +74,7 @@ class SqliteArchive:
     @asynccontextmanager
     async def export(self, instance_id: str, user_id: str) -> AsyncIterator[Export]:
         """See `ArchiveStore`."""
-        values = {"instance_id": instance_id, "user_id": user_id}
+        values: _Values = {"instance_id": instance_id, "user_id": user_id, "at_once": archive.ITEMS_AT_ONCE}
         async with snapshot(self._database) as taken:
             total = await taken.run(lambda connection: _total(connection, values))
             rows = pages(
@@ -77,14 +89,20 @@ class SqliteArchive:
         """See `ArchiveStore`."""
 
         def work(connection: sqlite3.Connection) -> list[ImportResult]:
-            return [
-                self._take_attachment(connection, instance_id, record.attachment, users, live)
-                if record.HasField("attachment")
-                else _take_avatar(connection, instance_id, record.avatar, users)
-                for record in records
-            ]
+            return [self._take(connection, instance_id, record, users, live) for record in records]
 
         return await self._database.write(work)
+
+    def _take(
+        self, connection: sqlite3.Connection, instance_id: str, record: ArchiveRecord, users: Set[str], live: Set[Use]
+    ) -> ImportResult:
+        match record.WhichOneof("kind"):
+            case "attachment":
+                return self._take_attachment(connection, instance_id, record.attachment, users, live)
+            case "attachment_uses":
+                return _take_uses(connection, instance_id, record.attachment_uses, live, self._clock())
+            case _:
+                return _take_avatar(connection, instance_id, record.avatar, users)
 
     def _take_attachment(
         self,
@@ -108,12 +126,9 @@ class SqliteArchive:
             # A message that could not be taken up the first time may be there by now.
             added = _add_uses(connection, instance_id, record.id, uses, now)
             return _with_bytes(imported() if added else unchanged(), needed=bool(there[0]))
-        if record.uses and not uses:
+        if record.uses and not uses and len(record.uses) < archive.ITEMS_AT_ONCE:  # else further records may have some
             return refused("none of the messages that hold it is there")
-        left_out: list[str] = []
-        gone = {use.message_uid for use in record.uses} - {use.message_uid for use in uses}
-        if gone:
-            left_out.append(f"without uses by messages that are not there: {listed(gone)}")
+        left_out = _gone(record.uses, uses)
         user_id = record.user_id
         if user_id and user_id not in users:
             left_out.append(f"without its uploader, who does not exist: {user_id}")
@@ -124,7 +139,7 @@ class SqliteArchive:
 
 
 def _total(connection: sqlite3.Connection, values: _Values) -> int:
-    counts = (f"SELECT count(*) {kind}" for kind in (_ATTACHMENTS, _AVATARS))
+    counts = (f"SELECT count(*) {_ATTACHMENTS}", _FURTHER_USES, f"SELECT count(*) {_AVATARS}")
     return sum(int(connection.execute(count, values).fetchone()[0]) for count in counts)
 
 
@@ -134,11 +149,16 @@ def _records(connection: sqlite3.Connection, values: _Values) -> Generator[Expor
             *columns, digest, blob = row
             record = _attachment(columns)
             record.digest = digest or b""
-            record.uses.extend(
-                AttachmentUseRecord(message_uid=message_uid, room_uid=room_uid, user_id=user_id)
-                for message_uid, room_uid, user_id in connection.execute(_USES, {**values, "attachment_id": record.id})
-            )
-            yield Exported(ArchiveRecord(attachment=record), blob if digest is None else None, record.size)
+            with closing(connection.execute(_USES, {**values, "attachment_id": record.id})) as uses:
+                portions = archive.portions(
+                    AttachmentUseRecord(message_uid=message_uid, room_uid=room_uid, user_id=user_id)
+                    for message_uid, room_uid, user_id in uses
+                )
+                record.uses.extend(next(portions))
+                yield Exported(ArchiveRecord(attachment=record), blob if digest is None else None, record.size)
+                for more in portions:
+                    further = AttachmentUsesRecord(attachment_id=record.id, uses=more)
+                    yield Exported(ArchiveRecord(attachment_uses=further))
     query = f"SELECT v.user_id, v.size, v.updated_at, v.blob {_AVATARS} ORDER BY v.user_id"
     with closing(connection.execute(query, values)) as rows:
         for user_id, size, updated_at, blob in rows:
@@ -174,6 +194,26 @@ def _fault(record: AttachmentRecord) -> str:
     if not record.digest and not record.uses:
         return "it has neither bytes nor messages that hold it"
     return ""
+
+
+def _gone(wanted: Sequence[AttachmentUseRecord], uses: Sequence[AttachmentUseRecord]) -> list[str]:
+    """What is to be said of the uses that are wanted and are not there."""
+    gone = {use.message_uid for use in wanted} - {use.message_uid for use in uses}
+    return [f"without uses by messages that are not there: {listed(gone)}"] if gone else []
+
+
+def _take_uses(
+    connection: sqlite3.Connection, instance_id: str, record: AttachmentUsesRecord, live: Set[Use], now: int
+) -> ImportResult:
+    """Adds further uses to an attachment."""
+    place = (instance_id, record.attachment_id)
+    if not connection.execute("SELECT 1 FROM attachments WHERE instance_id = ? AND id = ?", place).fetchone():
+        return refused(f"there is no attachment {record.attachment_id}")
+    uses = [use for use in record.uses if Use(instance_id, use.message_uid, record.attachment_id) in live]
+    if not uses:
+        return refused("none of the messages that hold it is there")
+    added = _add_uses(connection, *place, uses, now)
+    return imported(_gone(record.uses, uses)) if added else unchanged()
 
 
 def _insert(

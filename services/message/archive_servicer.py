@@ -11,10 +11,11 @@ from services.common import archive
 from services.common.call import MAX_USER_ID, current_caller
 from services.common.ids import Clock
 from services.common.interceptors import Context
+from services.common.stalls import unless_stalled
 from services.common.users import Users
 from services.message.archive_store import ArchiveStore
 
-KINDS = frozenset({"role", "room", "room_members", "assignment", "message", "room_read"})
+KINDS = frozenset({"role", "room", "room_members", "assignment", "message", "message_hidden", "room_read"})
 
 
 class ArchiveServicer(ArchiveServiceServicer):
@@ -31,7 +32,7 @@ class ArchiveServicer(ArchiveServiceServicer):
         instance_id = current_caller().instance_id
         if request.user_id:
             await self._users.require(instance_id, request.user_id)
-        async with aclosing(self._store.export(instance_id, request.user_id)) as frames:
+        async with aclosing(unless_stalled(self._store.export(instance_id, request.user_id))) as frames:
             async for frame in frames:
                 yield frame
 
@@ -54,3 +55,4 @@ def _named(record: ArchiveRecord) -> Iterator[str]:
     if record.HasField("assignment"):
         yield record.assignment.user_id
     yield from record.message.hidden_by
+    yield from record.message_hidden.hidden_by

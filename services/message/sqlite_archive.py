@@ -27,13 +27,14 @@ _TAKE: dict[str, Callable[[Import, Any], ImportResult]] = {
     "room_members": sqlite_import_rooms.take_members,
     "assignment": sqlite_import_roles.take_assignment,
     "message": sqlite_import_messages.take_message,
+    "message_hidden": sqlite_import_messages.take_hidden,
     "room_read": sqlite_import_rooms.take_read,
 }
 
 PIECE_BYTES = 64 * 1024
 """Of records in one transaction: what everybody else has to say waits for it."""
 READ_BYTES = PIECE_BYTES // 8
-"""What a `room_read` counts for, which makes a cursor and an event for each member."""
+"""What a `room_read` counts for, which makes a cursor for each member."""
 
 
 class SqliteArchive:

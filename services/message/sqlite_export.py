@@ -3,12 +3,14 @@
 import sqlite3
 from collections.abc import Generator
 from contextlib import closing
+from itertools import zip_longest
 from typing import NamedTuple
 
 from roomline.v1.archive_pb2 import (
     ArchiveRecord,
     AssignmentRecord,
     MemberRecord,
+    MessageHiddenRecord,
     MessageRecord,
     RoomMembersRecord,
     RoomRecord,
@@ -16,16 +18,13 @@ from roomline.v1.archive_pb2 import (
 from roomline.v1.cursor_pb2 import Cursor
 from roomline.v1.role_pb2 import RoleScope
 
-from services.common import timestamps
+from services.common import archive, timestamps
 from services.message import sqlite_message_rows, sqlite_rooms
 from services.message.sqlite_cursors import to_cursor
 from services.message.sqlite_message_rows import MessageRow, to_message
 from services.message.sqlite_roles import find_role
 from services.message.sqlite_rooms import RoomRow, to_room
 from services.message.sqlite_sight import unexpired
-
-MEMBERS_AT_ONCE = 2000
-"""Members, and cursors, in one record: with the longest ids it still fits a request."""
 
 
 class Scope(NamedTuple):
@@ -77,14 +76,20 @@ _FURTHER = (
     " AND c.room_key = r.key) - 1, 0) / :at_once), 0)"
 )
 """How many records rooms need beside their own."""
+_FURTHER_HIDDEN = (
+    "SELECT coalesce(sum((h.users - 1) / :at_once), 0) FROM (SELECT message_id, count(*) AS users"
+    " FROM hidden INDEXED BY hidden_by_message WHERE instance_id = :instance_id GROUP BY message_id"
+    f" HAVING users > :at_once) h WHERE EXISTS (SELECT 1 {_MESSAGES} AND x.id = h.message_id)"
+)
+"""How many records messages need beside their own."""
 
 
 def total(connection: sqlite3.Connection, scope: Scope) -> int:
     """How many records there are."""
     counts = [f"SELECT count(*) {kind}" for kind in (_ROLES, _ROOMS, _ASSIGNMENTS, _MESSAGES)]
     if not scope.user_id:
-        counts.append(f"SELECT {_FURTHER} {_ROOMS}")
-    values = {**scope.values, "at_once": MEMBERS_AT_ONCE}
+        counts += [f"SELECT {_FURTHER} {_ROOMS}", _FURTHER_HIDDEN]
+    values = {**scope.values, "at_once": archive.ITEMS_AT_ONCE}
     return sum(int(connection.execute(count, values).fetchone()[0]) for count in counts)
 
 
@@ -108,13 +113,12 @@ def _rooms(connection: sqlite3.Connection, scope: Scope) -> Generator[ArchiveRec
         for row in rows:
             room = RoomRow(*row)._replace(last_message_at=None)
             members, cursors = _members(connection, scope, room), _cursors(connection, scope, room)
-            first = slice(MEMBERS_AT_ONCE)
-            record = RoomRecord(room=to_room(room), members=members[first], cursors=cursors[first])
-            yield ArchiveRecord(room=record)
-            for start in range(MEMBERS_AT_ONCE, max(len(members), len(cursors)), MEMBERS_AT_ONCE):
-                part = slice(start, start + MEMBERS_AT_ONCE)
+            portions = zip_longest(archive.portions(members), archive.portions(cursors))
+            first_members, first_cursors = next(portions)
+            yield ArchiveRecord(room=RoomRecord(room=to_room(room), members=first_members, cursors=first_cursors))
+            for more_members, more_cursors in portions:
                 further = RoomMembersRecord(
-                    room_id=room.id, room_uid=room.uid, members=members[part], cursors=cursors[part]
+                    room_id=room.id, room_uid=room.uid, members=more_members, cursors=more_cursors
                 )
                 yield ArchiveRecord(room_members=further)
 
@@ -160,6 +164,8 @@ def _messages(connection: sqlite3.Connection, scope: Scope) -> Generator[Archive
     with closing(connection.execute(query, scope.values)) as rows:
         for row in rows:
             message = to_message(MessageRow(*row[:columns]), RoomRow(*row[columns:]))
-            hidden_by = connection.execute(_HIDDEN_BY, {**scope.values, "message_id": message.id})
-            record = MessageRecord(message=message, hidden_by=[user_id for (user_id,) in hidden_by])
-            yield ArchiveRecord(message=record)
+            with closing(connection.execute(_HIDDEN_BY, {**scope.values, "message_id": message.id})) as hidden:
+                portions = archive.portions(user_id for (user_id,) in hidden)
+                yield ArchiveRecord(message=MessageRecord(message=message, hidden_by=next(portions)))
+                for more in portions:
+                    yield ArchiveRecord(message_hidden=MessageHiddenRecord(message_uid=message.uid, hidden_by=more))

@@ -18,7 +18,7 @@ class Import:
     """The users who exist, of those who must."""
     now: int
     counts: dict[int, int] = field(default_factory=dict)
-    """How many messages were taken up, by the keys of their rooms."""
+    """How many messages were taken up, by the keys of the rooms that those are told of who count what is unread."""
 
     def room(self, room_id: str, room_uid: str) -> RoomRow | str:
         """The row of a room, or why it is not to be had. An empty `uid` fits any room."""

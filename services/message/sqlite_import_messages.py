@@ -1,8 +1,9 @@
 """Messages from archives, on SQLite."""
 
+from collections.abc import Iterable
 from typing import cast
 
-from roomline.v1.archive_pb2 import MessageRecord
+from roomline.v1.archive_pb2 import MessageHiddenRecord, MessageRecord
 from roomline.v1.archive_service_pb2 import ImportResult
 from roomline.v1.event_pb2 import Event, MessagesImported
 from roomline.v1.instance_pb2 import InstanceLimits
@@ -50,14 +51,26 @@ def take_message(call: Import, record: MessageRecord) -> ImportResult:
         return refused(fault)
     message_id = sqlite_log.draw_message_id(call.connection, call.instance_id, message.id)
     _insert(call, room, message, message_id)
-    hidden_by = set(record.hidden_by)
-    call.connection.executemany(
-        "INSERT INTO hidden VALUES (?, ?, ?, ?)",
-        [(call.instance_id, room.key, user_id, message_id) for user_id in sorted(hidden_by & call.users)],
-    )
+    _, left_out = _hide(call, room.key, message_id, record.hidden_by)
     call.counts[room.key] = call.counts.get(room.key, 0) + 1
-    unknown = hidden_by - call.users
-    return imported([f"not hidden from users who do not exist: {listed(unknown)}"] if unknown else [])
+    return imported(left_out)
+
+
+def take_hidden(call: Import, record: MessageHiddenRecord) -> ImportResult:
+    """Hides a message from further users."""
+    place = call.connection.execute(
+        "SELECT x.room_key, x.id FROM messages x JOIN rooms r ON r.instance_id = x.instance_id AND r.key = x.room_key"
+        " WHERE x.instance_id = ? AND x.uid = ?",
+        (call.instance_id, record.message_uid),
+    ).fetchone()
+    if place is None:
+        return refused(f"there is no message of the uid {record.message_uid}")
+    room_key, message_id = place
+    added, left_out = _hide(call, room_key, message_id, record.hidden_by)
+    if added:
+        call.counts.setdefault(room_key, 0)
+        return imported(left_out)
+    return refused(*left_out) if left_out and call.users.isdisjoint(record.hidden_by) else unchanged()
 
 
 def finish(call: Import) -> None:
@@ -70,6 +83,17 @@ def finish(call: Import) -> None:
         position = sqlite_log.draw(call.connection, call.instance_id).position
         event = Event(messages_imported=MessagesImported(room_id=room_id, room_uid=room_uid, count=count))
         sqlite_log.append(call.connection, call.instance_id, position, event, call.now)
+
+
+def _hide(call: Import, room_key: int, message_id: int, hidden_by: Iterable[str]) -> tuple[int, list[str]]:
+    """Hides a message from those who exist: how many did not have it hidden, and what is to be said of the others."""
+    user_ids = set(hidden_by)
+    added = call.connection.executemany(
+        "INSERT OR IGNORE INTO hidden VALUES (?, ?, ?, ?)",
+        [(call.instance_id, room_key, user_id, message_id) for user_id in sorted(user_ids & call.users)],
+    ).rowcount
+    unknown = user_ids - call.users
+    return max(added, 0), [f"not hidden from users who do not exist: {listed(unknown)}"] if unknown else []
 
 
 def _fault(call: Import, message: Message) -> str:

@@ -5,18 +5,23 @@ from collections.abc import Iterable, Sequence
 from roomline.v1.archive_pb2 import MemberRecord, RoomMembersRecord, RoomReadRecord, RoomRecord
 from roomline.v1.archive_service_pb2 import ImportResult
 from roomline.v1.cursor_pb2 import Cursor
-from roomline.v1.event_pb2 import CursorSet, Event, MembersAdded, RoomCreated
+from roomline.v1.event_pb2 import Event, MembersAdded, RoomCreated
 from roomline.v1.room_pb2 import Room, RoomKind
 
 from services.common import timestamps
 from services.common.archive import conflict, imported, listed, refused, time_fault, uid_fault, unchanged
 from services.common.call import MAX_USER_ID
 from services.message import sqlite_log, sqlite_member_sets, sqlite_releases, sqlite_rooms
-from services.message.sqlite_cursors import to_cursor
 from services.message.sqlite_import import Import
 from services.message.sqlite_membership import member_ids
 from services.message.sqlite_rooms import RoomRow
 from services.message.store import Owner
+
+# With OR it would look at all rooms of the instance.
+_THERE = (
+    "SELECT id, uid FROM rooms WHERE instance_id = :instance_id AND id = :id"
+    " UNION SELECT id, uid FROM rooms WHERE instance_id = :instance_id AND uid = :uid"
+)
 
 
 def take_room(call: Import, record: RoomRecord) -> ImportResult:
@@ -26,7 +31,7 @@ def take_room(call: Import, record: RoomRecord) -> ImportResult:
     if fault:
         return refused(fault)
     there = call.connection.execute(
-        "SELECT id, uid FROM rooms WHERE instance_id = ? AND (id = ? OR uid = ?)", (call.instance_id, room.id, room.uid)
+        _THERE, {"instance_id": call.instance_id, "id": room.id, "uid": room.uid}
     ).fetchall()
     if there:
         return unchanged() if (room.id, room.uid) in there else conflict("there is another room of this id or uid")
@@ -80,22 +85,16 @@ def take_read(call: Import, record: RoomReadRecord) -> ImportResult:
         "SELECT id FROM messages WHERE instance_id = ? AND room_key = ? AND created_at <= ? ORDER BY id DESC LIMIT 1",
         (call.instance_id, room.key, until),
     ).fetchone()
-    readers = call.connection.execute(
-        "SELECT m.user_id FROM members m WHERE m.instance_id = ? AND m.room_key = ? AND m.joined_at <= ?"
-        " AND NOT EXISTS (SELECT 1 FROM cursors c WHERE c.instance_id = m.instance_id AND c.room_key = m.room_key"
-        " AND c.user_id = m.user_id) ORDER BY m.joined_position, m.ordinal",
-        (call.instance_id, room.key, until),
-    ).fetchall()
-    if newest is None or not readers:
+    if newest is None:
         return unchanged()
-    for (user_id,) in readers:
-        cursor = to_cursor(user_id, room.id, newest[0], until)
-        call.connection.execute(
-            "INSERT INTO cursors VALUES (?, ?, ?, ?, ?)", (call.instance_id, room.key, user_id, newest[0], until)
-        )
-        position = sqlite_log.draw(call.connection, call.instance_id).position
-        event = Event(cursor_set=CursorSet(cursor=cursor, room_uid=room.uid))
-        sqlite_log.append(call.connection, call.instance_id, position, event, call.now)
+    added = call.connection.execute(
+        "INSERT OR IGNORE INTO cursors SELECT m.instance_id, m.room_key, m.user_id, :newest, :until FROM members m"
+        " WHERE m.instance_id = :instance_id AND m.room_key = :room_key AND m.joined_at <= :until",
+        {"newest": newest[0], "until": until, "instance_id": call.instance_id, "room_key": room.key},
+    ).rowcount
+    if not added:
+        return unchanged()
+    call.counts.setdefault(room.key, 0)
     return imported()
 
 

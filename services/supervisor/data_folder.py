@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from services.common.ids import secret
+from services.common.service_folder import RESTORING
 from services.supervisor.command_error import CommandError
 from services.supervisor.identity import Identity
 from services.supervisor.private_file import read_private_file, write_private_file
@@ -61,14 +62,25 @@ class DataFolder:
         """Which switches development mode has turned on."""
         return self.path / "doors.json"
 
+    @property
+    def restoring_file(self) -> Path:
+        """Is there while a restore puts its files in place; then nothing else may use the folder."""
+        return self.path / RESTORING
+
+    @property
+    def kept_files(self) -> list[Path]:
+        """What belongs to the installation beside databases and attachments: files that may be there, or not."""
+        tls = (self.tls / name for name in ("ca.pem", "ca.key", "server.pem", "server.key"))
+        return [self._operator_key_file, self._dev_file, self.doors_file, *tls]
+
     @contextlib.contextmanager
-    def lock(self, drain_seconds: float = DRAIN_SECONDS) -> Iterator[int]:
+    def lock(self, drain_seconds: float = DRAIN_SECONDS, *, restoring: bool = False) -> Iterator[int]:
         """Keeps other commands off the folder; gives the lock's file descriptor.
 
         Makes the folder if there is none. Processes that inherit the descriptor hold the lock too: after the supervisor
         was killed it is free only when the last of them has ended, so two services never write to one database.
         Raises DataFolderBusyError, at once if the holder lives, otherwise after `drain_seconds`, and CommandError if
-        the folder cannot be used.
+        the folder cannot be used: also if a restore was interrupted there, unless the caller is one.
         """
         descriptor = self._open_lock()
         try:
@@ -80,12 +92,46 @@ class DataFolder:
                 if time.monotonic() > deadline:
                     raise DataFolderBusyError(f"the data folder {self.path} is in use by processes of an earlier run")
                 time.sleep(POLL_SECONDS)
+            if not restoring:
+                self.refuse_half_restored()
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             yield descriptor
         finally:
             # Closed, not unlocked: unlocking would release it for the processes that inherited it as well.
             os.close(descriptor)
+
+    @contextlib.contextmanager
+    def copying(self) -> Iterator[None]:
+        """Keeps restores off the folder, and nobody else. Raises CommandError if one is at work, or was interrupted."""
+        with self._lock_against(fcntl.LOCK_SH, f"a restore into {self.path} is at work"):
+            self.refuse_half_restored()
+            yield
+
+    def exchanging(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps backups off the folder. Raises CommandError if one is made."""
+        return self._lock_against(fcntl.LOCK_EX, f"a backup of {self.path} is being made: wait for its end")
+
+    @contextlib.contextmanager
+    def _lock_against(self, kind: int, others: str) -> Iterator[None]:
+        """A lock on the folder itself, which is none of those that servers have."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise CommandError(f"cannot use the data folder {self.path}: {error.strerror}") from error
+        try:
+            if not _try_lock(descriptor, kind):
+                raise CommandError(others)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def refuse_half_restored(self) -> None:
+        """Raises CommandError if a restore has not come to its end."""
+        if self.restoring_file.exists():
+            raise CommandError(
+                f"a restore into {self.path} was interrupted: start the same `roomline restore` again to finish it"
+            )
 
     def _open_lock(self) -> int:
         try:
@@ -120,9 +166,9 @@ class DataFolder:
         write_private_file(self._dev_file, identity.to_json())
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

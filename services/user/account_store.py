@@ -128,6 +128,13 @@ class SessionStore(Protocol):
     async def end(self, instance_id: str, session_id: str) -> None:
         """Ends a session, if it has not ended."""
 
+    async def end_all(self) -> None:
+        """Ends all sessions of all instances, for a database restored from a backup.
+
+        Which have ended since then, or begun, is unknown here. So the keys that sign access tokens go, too: tokens of
+        sessions that are not known here must not count.
+        """
+
     async def ended_after(self, sequence: int) -> list[tuple[int, EndedSession]]:
         """The sessions that ended after that one and still have access tokens, with their sequence numbers."""
 

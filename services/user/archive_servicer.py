@@ -9,6 +9,7 @@ from roomline.v1.archive_service_pb2_grpc import ArchiveServiceServicer
 from services.common import archive
 from services.common.call import current_caller
 from services.common.interceptors import Context
+from services.common.stalls import unless_stalled
 from services.user.archive_store import ArchiveStore
 from services.user.deletions import Deletions
 
@@ -25,7 +26,8 @@ class ArchiveServicer(ArchiveServiceServicer):
     async def ExportRecords(
         self, request: pb.ExportRecordsRequest, context: Context
     ) -> AsyncGenerator[pb.ExportRecordsResponse]:
-        async with aclosing(self._store.export(current_caller().instance_id, request.user_id)) as frames:
+        export = self._store.export(current_caller().instance_id, request.user_id)
+        async with aclosing(unless_stalled(export)) as frames:
             async for frame in frames:
                 yield frame
 

@@ -37,6 +37,11 @@ _SELECT = (
     "SELECT a.email, a.first_name, a.last_name, a.password, a.created_at, a.updated_at,"
     f" {_USER} {_WHOSE.format(join=_ACCOUNTS)} ORDER BY u.created_at, u.sequence"
 )
+# With OR it would look at all users of the instance.
+_THERE = (
+    "SELECT id, uid FROM users WHERE instance_id = :instance_id AND id = :id"
+    " UNION SELECT id, uid FROM users WHERE instance_id = :instance_id AND uid = :uid"
+)
 
 
 class SqliteArchive:
@@ -90,9 +95,7 @@ def _take(connection: sqlite3.Connection, instance_id: str, record: UserRecord) 
     fault = uid_fault(user.uid) or time_fault(user, "created_at", "updated_at")
     if fault:
         return refused(fault)
-    there = connection.execute(
-        "SELECT id, uid FROM users WHERE instance_id = ? AND (id = ? OR uid = ?)", (instance_id, user.id, user.uid)
-    ).fetchall()
+    there = connection.execute(_THERE, {"instance_id": instance_id, "id": user.id, "uid": user.uid}).fetchall()
     if there:
         return unchanged() if (user.id, user.uid) in there else conflict("there is another user of this id or uid")
     refuse_pending(connection, Deletion(instance_id, DeletionKind.USER, user.id))

@@ -137,6 +137,15 @@ class SqliteSessions:
 
         await self._database.write(work)
 
+    async def end_all(self) -> None:
+        """See `SessionStore`."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM sessions")
+            connection.execute("DELETE FROM account_keys")
+
+        await self._database.write(work)
+
     async def ended_after(self, sequence: int) -> list[tuple[int, EndedSession]]:
         """See `SessionStore`."""
 

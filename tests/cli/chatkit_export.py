@@ -13,7 +13,15 @@ from typing import Any
 
 import orjson
 
+from tests.cli.commands import roomline_here
+from tests.support.server import Running
+
 Value = dict[str, Any]
+Export = tuple[list[Value], list[Value], list[Value]]
+"""Users, rooms and messages."""
+
+ALLOWED = {"ROOMLINE_OUTBOUND_ALLOW_PRIVATE": "true"}
+"""A `FileHost` is on this machine."""
 
 NO_FILES = "https://files.example.invalid"
 """Where nobody answers."""
@@ -125,3 +133,15 @@ def write(folder: Path, users: list[Value], rooms: list[Value], messages: list[V
         )
         paths.append(path)
     return paths
+
+
+def bring(
+    running: Running, instance: str, folder: Path, values: Export, *, lines: bool = False, **options: str
+) -> tuple[str, list[dict[str, Any]]]:
+    """Imports; what the command says, and its report."""
+    files = write(folder, *values, lines=lines)
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value) if word]
+    words += ["--instance", instance, "--data-dir", str(running.data_dir), "--report", str(folder / "report")]
+    done = roomline_here("import", "chatkit", *files, *words, env=ALLOWED)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, [orjson.loads(line) for line in (folder / "report").read_bytes().splitlines()]

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 import structlog
 
-from services.cli import main
+from services.cli.main import main
 
 LOCATOR = "v1:us1:11111111-2222-3333-4444-555555555555"
 KEY = "key-id:secret/with=signs"

@@ -19,12 +19,13 @@ from roomline.v1.archive_pb2 import (
 from roomline.v1.room_pb2 import Room
 from roomline.v1.user_pb2 import User
 
-from services.supervisor.archive.folder import MANIFEST, UNFINISHED, bytes_path
+from services.supervisor.archive.folder import bytes_path
 from services.supervisor.archive.kinds import ATTACHMENT, AVATAR, KINDS, ROOM, USER
 from services.supervisor.archive.lines import from_line, to_line
 from services.supervisor.archive.reader import ArchiveReader
 from services.supervisor.archive.writer import ArchiveWriter
 from services.supervisor.command_error import CommandError
+from services.supervisor.unfinished import MANIFEST, UNFINISHED
 
 UUID = "0190b0f0-0000-7000-8000-000000000001"
 BYTES = b"some bytes"

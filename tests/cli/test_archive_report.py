@@ -11,7 +11,7 @@ from rich.console import Console
 
 from services.supervisor.archive.at_once import at_once
 from services.supervisor.archive.progress import Steps
-from services.supervisor.archive.report import SHOWN, Report
+from services.supervisor.archive.report import SHORT, SHOWN, Report
 from services.supervisor.command_error import CommandError
 
 
@@ -45,6 +45,14 @@ def test_what_others_wrote_does_not_command_the_terminal() -> None:
         "Not everything is as it was:",
         "users: id eve?users: id bob: refused: ?[2Jgone",
     ]
+
+
+def test_what_is_very_long_is_cut_off(tmp_path: Path) -> None:
+    with Report(tmp_path / "report") as report:
+        report.add("users", "refused", "why " * 10_000, id="x" * 10_000, line=7)
+    entry = orjson.loads((tmp_path / "report").read_bytes())
+    assert (entry["id"], entry["line"]) == ("x" * SHORT + "…", 7)
+    assert max(len(entry["detail"]), len(report.shown[0]) // 3) <= SHORT + 1
 
 
 def test_nothing_to_say(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The files of Chatkit's export, in both of their forms."""
 
+import gzip
 import os
 import threading
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.supervisor.chatkit.files import MAX_LINE_BYTES, ExportFile
+from services.supervisor.chatkit.files import MAX_DEPTH, MAX_VALUE_BYTES, ExportFile
 from services.supervisor.command_error import CommandError
 
 VALUES: list[Any] = [
@@ -81,15 +82,41 @@ def test_a_broken_line_is_told_and_the_rest_goes_on(path: Path) -> None:
 
 
 def test_a_line_without_end_is_left_out(path: Path) -> None:
-    _, values, problems = read(path, b'{"id": 1}\n{"x": "' + b"a" * (2 * MAX_LINE_BYTES) + b'"}\n{"id": 2}\n')
+    _, values, problems = read(path, b'{"id": 1}\n{"x": "' + b"a" * (2 * MAX_VALUE_BYTES) + b'"}\n{"id": 2}\n')
     assert values == [(1, {"id": 1}), (3, {"id": 2})]
-    assert problems == [(2, f"the line has more than {MAX_LINE_BYTES} bytes")]
+    assert problems == [(2, f"the line has more than {MAX_VALUE_BYTES} bytes")]
 
 
-def test_a_number_that_is_none_for_us_costs_its_value_only(path: Path) -> None:
-    _, values, problems = read(path, b'[{"id": 1}, {"id": %d}, {"id": 2}]' % 10**40)
+@pytest.mark.parametrize("number", [b"%d" % 10**40, b"1e999"])
+def test_a_number_that_is_none_for_us_costs_its_value_only(path: Path, number: bytes) -> None:
+    _, values, problems = read(path, b'[{"id": 1}, {"id": ' + number + b'}, {"id": 2}]')
     assert [place for place, _ in values] == [0, 2]
     assert [place for place, _ in problems] == [1]
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1, 20_000])
+@pytest.mark.parametrize("brackets", [(b"[", b"1", b"]"), (b'{"a":', b"1", b"}"), (b"[", b"", b"]")])
+def test_a_value_that_is_nested_deep_is_left_out(path: Path, depth: int, brackets: tuple[bytes, bytes, bytes]) -> None:
+    start, middle, end = brackets
+    _, values, problems = read(path, b"[1, " + start * depth + middle + end * depth + b", 2]")
+    if depth == MAX_DEPTH:
+        assert ([place for place, _ in values], problems) == ([0, 1, 2], [])
+    else:
+        assert values == [(0, 1), (2, 2)]
+        assert problems == [(1, f"it is nested more than {MAX_DEPTH} deep")]
+
+
+@pytest.mark.parametrize(
+    "value", [b'"' + b"a" * (MAX_VALUE_BYTES + 100_000), b"[" + (b'"%s",' % (b"a" * 1024)) * (MAX_VALUE_BYTES // 1000)]
+)
+def test_an_array_with_a_value_without_end_is_an_error(path: Path, value: bytes) -> None:
+    with pytest.raises(CommandError, match=f"messages.json, index 1 has more than {MAX_VALUE_BYTES} bytes"):
+        read(path, b"[7, " + value)
+
+
+def test_a_compressed_file_is_named_as_such(path: Path) -> None:
+    with pytest.raises(CommandError, match=r"messages.json is compressed: unpack it first"):
+        read(path, gzip.compress(b"[]"))
 
 
 @pytest.mark.parametrize(

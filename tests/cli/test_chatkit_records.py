@@ -118,13 +118,12 @@ def test_ids_in_two_rooms_are_two_messages() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"id": ""}, "id has an id that is empty"),
+        ({"id": ""}, "id: an id is not empty"),
         ({"id": "a\0b"}, "NUL"),
-        ({"id": True}, "no text"),
+        ({"id": True}, "id: an id is a text"),
         ({"name": None}, "name is missing"),
         ({"name": 1}, "name is no text"),
-        ({"avatar_url": []}, "avatar_url is no text"),
-        ({"created_at": "yesterday"}, "created_at is no time: 'yesterday'"),
+        ({"created_at": "yesterday"}, "created_at is no time such as .*: 'yesterday'"),
         ({"created_at": "2019-04-01T10:20:30"}, "created_at is no time"),
         ({"created_at": "2019-02-30T10:20:30Z"}, "created_at is no time"),
         ({"created_at": 1554114030}, "created_at is no text"),
@@ -145,7 +144,7 @@ def test_what_is_no_object(converter: Converter, value: Any) -> None:
     ("change", "problem"),
     [
         ({"member_ids": "ann"}, "member_ids is no list"),
-        ({"member_ids": [{}]}, "member_ids has an id that is no text"),
+        ({"member_ids": [{}]}, "member_ids: an id is a text"),
         ({"private": "yes"}, "private is neither"),
         ({"created_by_id": None}, "created_by_id is missing"),
     ],

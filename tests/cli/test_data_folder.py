@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from services.common.service_folder import ServiceFolder
 from services.supervisor.command_error import CommandError
 from services.supervisor.data_folder import DataFolder, DataFolderBusyError
 from services.supervisor.identity import Identity
@@ -107,3 +108,20 @@ def test_the_lock_is_not_passed_on_by_accident(folder: DataFolder) -> None:
     with folder.lock() as descriptor:
         assert not os.get_inheritable(descriptor)
         assert fcntl.fcntl(descriptor, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+
+
+def test_what_is_half_restored_is_for_a_restore_only(folder: DataFolder) -> None:
+    with folder.lock():
+        folder.restoring_file.touch()
+    with pytest.raises(CommandError, match="start the same `roomline restore` again"), folder.lock():
+        pass
+    with folder.lock(restoring=True):
+        pass
+    with pytest.raises(RuntimeError, match=r"a restore into .* was interrupted"):
+        ServiceFolder(folder.path, "user").open()
+    folder.restoring_file.unlink()
+    service = ServiceFolder(folder.path, "user")
+    service.open()
+    with pytest.raises(RuntimeError, match="another user service"):
+        ServiceFolder(folder.path, "user").lock()
+    service.close()

@@ -98,6 +98,14 @@ def test_a_user_who_is_not_there(server: Running, tmp_path: Path) -> None:
     assert "The requested user does not exist" in refused.stderr
 
 
+def test_a_user_without_an_id_is_not_everybody(server: Running, tmp_path: Path) -> None:
+    words = ("export", tmp_path / "x", "--user", "", "--data-dir", server.data_dir, "--instance", "dev")
+    refused = roomline_here(*words)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--user has no id" in refused.stderr
+    assert not (tmp_path / "x").exists()
+
+
 def test_without_files(server: Running, exported: Path, tmp_path: Path) -> None:
     export(server, tmp_path / "bare", "--no-files")
     assert [path for path in (tmp_path / "bare" / "files").rglob("*") if path.is_file()] == []

@@ -5,17 +5,17 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
 
 from tests.cli.chatkit_export import (
+    ALLOWED,
     NO_FILES,
+    Export,
     FileHost,
-    Value,
     at,
     attachment,
+    bring,
     file_host,
     inline,
     link,
@@ -24,17 +24,13 @@ from tests.cli.chatkit_export import (
     user,
     write,
 )
-from tests.cli.commands import clean_environment, command, roomline_here, wait_until
+from tests.cli.commands import clean_environment, command, wait_until
 from tests.cli.whole_instance import export, new_instance, same_bytes
 from tests.support.server import Running
 from tests.wire.client import CURSORS, Server, path_of
 from tests.wire.files import at as fetch
 
 BYTES = b"the bytes of a file"
-ALLOWED = {"ROOMLINE_OUTBOUND_ALLOW_PRIVATE": "true"}
-"""The test's own host of files is on this machine."""
-
-Export = tuple[list[Value], list[Value], list[Value]]
 
 
 def sample(host: str) -> Export:
@@ -79,18 +75,6 @@ def sample(host: str) -> Export:
 def host() -> Iterator[FileHost]:
     with file_host(good=BYTES) as running:
         yield running
-
-
-def bring(
-    running: Running, instance: str, folder: Path, values: Export, *, lines: bool = False, **options: str
-) -> tuple[str, list[dict[str, Any]]]:
-    """Imports; what the command says, and its report."""
-    files = write(folder, *values, lines=lines)
-    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value) if word]
-    words += ["--instance", instance, "--data-dir", str(running.data_dir), "--report", str(folder / "report")]
-    done = roomline_here("import", "chatkit", *files, *words, env=ALLOWED)
-    assert done.returncode == 0, done.stderr
-    return done.stdout, [orjson.loads(line) for line in (folder / "report").read_bytes().splitlines()]
 
 
 @pytest.fixture(scope="module", params=["arrays", "lines"])
@@ -194,42 +178,6 @@ def test_two_imports_are_alike(dev_server: Running, host: FileHost, tmp_path: Pa
     same_bytes(tmp_path / "alike-1", tmp_path / "alike-2")
 
 
-def test_what_cannot_be_used_is_told_and_the_rest_comes(dev_server: Running, tmp_path: Path) -> None:
-    users = [user("ann"), {"id": "x"}, user("ann"), user("bob", mood="good"), user("a" * 161)]
-    rooms = [room("lobby", ["ann", "nobody"]), room("odd", ["ann"], created_at="soon")]
-    messages: list[Any] = [
-        message(1, "lobby", "ann", 100),
-        "text",
-        message(2, "odd", "ann", 100),
-        message(3, "lobby", "ann", 101, inline("good"), {"part_type": "video"}),
-        message(4, "lobby", "ann", 102, inline("x", "no type")),
-        message(1, "lobby", "ann", 103),
-    ]
-    with new_instance(dev_server, "odd") as server:
-        said, report = bring(dev_server, "odd", tmp_path, (users, rooms, messages))
-        assert [one["id"] for one in server.su().get("/users").read()] == ["ann", "bob"]
-        assert server.room("lobby")["member_user_ids"] == ["ann"]
-        assert len(server.su().get(path_of("rooms", "lobby", "messages")).read()) == 2
-    entries = {(one["what"], one["outcome"], one.get("index")) for one in report}
-    assert entries == {
-        ("users", "unreadable", 1),
-        ("users", "left out", 2),
-        ("users", "refused", 4),
-        ("users", "unknown keys", None),
-        ("rooms", "reduced", 0),
-        ("rooms", "unreadable", 1),
-        ("messages", "unreadable", 1),
-        ("messages", "unreadable", 2),
-        ("messages", "reduced", 3),
-        ("messages", "refused", 4),
-        ("messages", "left out", 5),
-    }
-    assert "mood: 1 times" in {one["detail"] for one in report}
-    assert "nobody" in next(one["detail"] for one in report if one["what"] == "rooms" and one["outcome"] == "reduced")
-    assert {one["file"].rpartition("/")[2] for one in report} == {"users.json", "rooms.json", "messages.json"}
-    assert "2 imported, 1 refused" in said
-
-
 def test_bytes_that_are_gone(dev_server: Running, host: FileHost, tmp_path: Path) -> None:
     people = [user("ann")], [room("lobby", ["ann"])]
     parts = [
@@ -254,16 +202,6 @@ def test_bytes_that_are_gone(dev_server: Running, host: FileHost, tmp_path: Path
         assert len(report) == len(parts) - 1
         (held,) = server.su().get(path_of("rooms", "lobby", "messages")).read()
         assert fetch(server, held["parts"][0]["attachment"]["download_url"]).body == BYTES
-
-
-def test_a_broken_array_brings_nothing(dev_server: Running, tmp_path: Path) -> None:
-    files = write(tmp_path, [user("ann")], [room("lobby", ["ann"])], [message(1, "lobby", "ann", 100)], lines=False)
-    files[2].write_bytes(files[2].read_bytes()[:-3])
-    with new_instance(dev_server, "cut-off") as server:
-        refused = roomline_here("import", "chatkit", *files, "--instance", "cut-off", "--data-dir", dev_server.data_dir)
-        assert (refused.returncode, refused.stdout) == (1, "")
-        assert "messages.json is broken or cut off after 0 values" in refused.stderr
-        assert server.su().get("/users").read() == []
 
 
 def test_without_files(dev_server: Running, host: FileHost, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the `roomline` command says of itself, and of options and settings that make no sense."""
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,11 @@ def test_help(arguments: tuple[str, ...]) -> None:
     shown = roomline_here(*arguments)
     assert shown.returncode == 0
     assert shown.stdout.startswith("Usage: roomline")
+
+
+def test_version() -> None:
+    shown = roomline_here("--version")
+    assert (shown.returncode, shown.stdout) == (0, f"roomline {metadata.version('roomline-server')}\n")
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,8 @@ def test_refusals_are_one_line(server: Running, arguments: tuple[str, ...], mess
         (("list",), 1, "no server runs on"),
         (("update", "some"), 2, "name something to change"),
         (("update", "some", "--event", "message_sent", "--all-events"), 2, "not both"),
+        (("create", "https://example.org/\udcff"), 2, "not UTF-8"),
+        (("update", "some", "--event", "\udcff"), 2, "not UTF-8"),
     ],
 )
 def test_without_a_server(tmp_path: Path, arguments: tuple[str, ...], code: int, message: str) -> None:

@@ -12,6 +12,7 @@ from roomline.v1.room_service_pb2 import CreateRoomRequest
 from services.message.archive_store import ArchiveStore
 from services.message.sqlite_archive import PIECE_BYTES, SqliteArchive
 from tests.stores.conftest import SERVER, STRANGER, Stores
+from tests.support.plans import looking_at_all, plans_of_writing
 from tests.support.refusals import refuses
 
 AT = Timestamp(seconds=1_500_000_000)
@@ -88,3 +89,11 @@ async def test_instances_know_nothing_of_each_other(stores: Stores, archive: Arc
         assert result.outcome == ImportOutcome.IMPORT_OUTCOME_IMPORTED
     await stores.purges.instance("one")
     assert (await exported(archive), len(await exported(archive, STRANGER.instance_id))) == ([], 1)
+
+
+async def test_taking_a_room_does_not_look_at_all_others(stores: Stores, archive: ArchiveStore) -> None:
+    async with plans_of_writing(stores.database) as plans:
+        await archive.take("one", [room()], PEOPLE, stores.clock())
+        await archive.take("one", [room()], PEOPLE, stores.clock())
+    assert any("SEARCH rooms" in plan for plan in plans)
+    assert looking_at_all("rooms", plans) == []

@@ -72,6 +72,16 @@ async def test_each_refresh_token_counts_once(stores: UserStores) -> None:
     assert await ended(stores) == [first.session_id]
 
 
+async def test_all_sessions_of_all_instances_end_at_once(stores: UserStores) -> None:
+    token = await start(stores, await register(stores))
+    for instance in ("one", "two"):
+        await stores.keys.add(instance, StoredKey("k", "private", "public"))
+    await stores.sessions.end_all()
+    assert await refresh(stores, token) is None
+    assert await ended(stores) == [token.session_id]
+    assert [await stores.keys.keys(instance) for instance in ("one", "two")] == [[], []]
+
+
 async def test_a_refresh_whose_answer_was_lost_gets_the_same_again(stores: UserStores) -> None:
     first = await start(stores, await register(stores))
     second = await next_of(stores, first)

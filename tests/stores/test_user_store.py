@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.struct_pb2 import Struct
+from roomline.v1.archive_pb2 import UserRecord
 from roomline.v1.user_pb2 import User
 from roomline.v1.user_service_pb2 import CreateUserRequest
 
@@ -14,8 +15,10 @@ from services.common.idempotency import request_key
 from services.common.ids import MICROSECONDS
 from services.common.timestamps import from_proto, to_proto
 from services.user import sqlite_deletions
+from services.user.sqlite_archive import SqliteArchive
 from services.user.store import Age, Deletion, DeletionKind
 from tests.stores.user_stores import FIRST, UserStores, new, repeatable, struct, user_stores
+from tests.support.plans import looking_at_all, plans_of_writing
 from tests.support.refusals import refuses
 
 
@@ -191,3 +194,13 @@ async def test_a_wipe_empties_one_instance(stores: UserStores, monkeypatch: pyte
     assert await stores.deletions.pending() == [Deletion("two", DeletionKind.USER, "0")]
     await stores.users.create("one", new("again"), repeatable("1"))
     assert await stores.ids("one") == ["again"]
+
+
+async def test_taking_a_user_does_not_look_at_all_others(stores: UserStores) -> None:
+    now = to_proto(stores.clock.now)
+    user = User(id="a", uid="01890000-0000-7000-8000-000000000001", created_at=now, updated_at=now)
+    async with plans_of_writing(stores.database) as plans:
+        for _ in range(2):
+            await SqliteArchive(stores.database).take("one", [UserRecord(user=user)])
+    assert any("SEARCH users" in plan for plan in plans)
+    assert looking_at_all("users", plans) == []

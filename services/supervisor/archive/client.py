@@ -21,11 +21,11 @@ from services.common.errors import Failure, failure_of
 from services.common.settings import Settings
 from services.common.streams import answer_of
 from services.common.tokens import SERVICE_ISSUER, ServiceTokens
-from services.supervisor.archive.folder import pieces
 from services.supervisor.chosen_instance import require_server
 from services.supervisor.command_error import CommandError
 from services.supervisor.data_folder import DataFolder
 from services.supervisor.deployment import SERVICES
+from services.supervisor.files import pieces
 from services.supervisor.refusals import CallRefusedError, refusal, refusals
 from services.supervisor.running import service_secret
 

@@ -54,6 +54,8 @@ class _Exporter:
     async def records(self, user_id: str) -> None:
         """All services at once, so that what they keep is of about the same moment."""
         self._steps.step("records")
+        for kind in KINDS:
+            self._report.count(kind.plural, EXPORTED, 0)
         tasks = [asyncio.ensure_future(self._records_of(service, user_id)) for service in SERVICES]
         try:
             await asyncio.gather(*tasks)
@@ -61,8 +63,6 @@ class _Exporter:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        for kind in KINDS:
-            self._report.count(kind.plural, EXPORTED, 0)
 
     async def _records_of(self, service: str, user_id: str) -> None:
         async with aclosing(self._archives.export_records(service, user_id)) as answers:

@@ -11,25 +11,18 @@ A folder without a manifest is an export that has not come to its end.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import orjson
 from roomline.v1.archive_pb2 import ArchiveRecord
 
 from services.supervisor.archive.kinds import ATTACHMENT, AVATAR, KINDS, Kind
-from services.supervisor.command_error import CommandError
 
 FORMAT = "roomline-archive"
 VERSION = 1
 
-MANIFEST = "manifest.json"
-UNFINISHED = "manifest.json.part"
-"""Is there while the folder is written. Its writer holds a lock on it."""
 FILES = "files"
 KINDS_WITH_BYTES = (ATTACHMENT, AVATAR)
 RECORD_FILES = tuple(kind.file for kind in KINDS)
@@ -70,44 +63,3 @@ def owner_and_digest(record: ArchiveRecord) -> tuple[str, bytes]:
     if record.HasField("attachment"):
         return record.attachment.id, record.attachment.digest
     return record.avatar.user_id, record.avatar.digest
-
-
-def open_private(path: Path) -> BinaryIO:
-    """A new file that only its owner may read; one that is there is replaced. Raises CommandError."""
-    try:
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    return os.fdopen(descriptor, "wb")
-
-
-def open_file(path: Path) -> BinaryIO:
-    """A regular file, to read; links are not followed. Raises OSError."""
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-
-
-def sync(file: BinaryIO) -> None:
-    """Returns when what was written is on disk."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Returns when the names in the folder are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """What is left of the file, in pieces of at most that size."""
-    while piece := file.read(size):
-        yield piece
-
-
-def unwritable(path: Path, error: OSError) -> CommandError:
-    """What ends a command that cannot write there."""
-    return CommandError(f"cannot write {path}: {error.strerror}")

@@ -36,12 +36,20 @@ def _room_id(record: ArchiveRecord) -> str:
     return record.room.room.id if record.HasField("room") else record.room_members.room_id
 
 
+def _message_id(record: ArchiveRecord) -> str:
+    return record.message.message.uid if record.HasField("message") else record.message_hidden.message_uid
+
+
+def _attachment_id(record: ArchiveRecord) -> str:
+    return record.attachment.id if record.HasField("attachment") else record.attachment_uses.attachment_id
+
+
 USER = Kind("users", "user", ("user",), lambda record: record.user.user.id)
 ROLE = Kind("roles", "message", ("role",), lambda record: record.role.name)
 ROOM = Kind("rooms", "message", ("room", "room_members"), _room_id)
 ASSIGNMENT = Kind("assignments", "message", ("assignment",), _assignment_id)
-MESSAGE = Kind("messages", "message", ("message",), lambda record: record.message.message.uid)
-ATTACHMENT = Kind("attachments", "media", ("attachment",), lambda record: record.attachment.id)
+MESSAGE = Kind("messages", "message", ("message", "message_hidden"), _message_id)
+ATTACHMENT = Kind("attachments", "media", ("attachment", "attachment_uses"), _attachment_id)
 AVATAR = Kind("avatars", "media", ("avatar",), lambda record: record.avatar.user_id)
 
 KINDS = (USER, ROLE, ROOM, ASSIGNMENT, MESSAGE, ATTACHMENT, AVATAR)

@@ -9,8 +9,8 @@ import orjson
 from google.protobuf import json_format
 from roomline.v1.archive_pb2 import ArchiveRecord
 
-from services.supervisor.archive.folder import open_file
 from services.supervisor.command_error import CommandError
+from services.supervisor.files import open_file
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """No record comes near."""

@@ -12,10 +12,12 @@ import orjson
 from roomline.v1.archive_pb2 import ArchiveRecord
 
 from services.supervisor.archive import folder as names
-from services.supervisor.archive.folder import RecordFile, open_file, pieces
+from services.supervisor.archive.folder import RecordFile
 from services.supervisor.archive.kinds import KINDS, Kind
 from services.supervisor.archive.lines import read_records
 from services.supervisor.command_error import CommandError
+from services.supervisor.files import open_file, pieces
+from services.supervisor.unfinished import MANIFEST, UNFINISHED
 
 _PIECE_BYTES = 1024 * 1024
 
@@ -31,7 +33,7 @@ class ArchiveReader:
         self._files = _manifest(path)
         for name, file in self._files.items():
             if _found(path / name) != file:
-                raise CommandError(f"{path / name} is damaged: {names.MANIFEST} describes another file")
+                raise CommandError(f"{path / name} is damaged: {MANIFEST} describes another file")
 
     def count(self, kind: Kind) -> int:
         """How many records of a kind there are."""
@@ -60,19 +62,19 @@ class ArchiveReader:
 
 def _manifest(path: Path) -> dict[str, RecordFile]:
     try:
-        with open_file(path / names.MANIFEST) as file:
+        with open_file(path / MANIFEST) as file:
             content = orjson.loads(file.read(_PIECE_BYTES))
         if content["format"] != names.FORMAT:
             raise ValueError(content["format"])
         version = content["version"]
         files = {name: RecordFile(int(file["records"]), str(file["sha256"])) for name, file in content["files"].items()}
     except FileNotFoundError as error:
-        what = "an export that has not come to its end" if (path / names.UNFINISHED).exists() else "no archive"
-        raise CommandError(f"{path} is {what}: there is no {names.MANIFEST}") from error
+        what = "an export that has not come to its end" if (path / UNFINISHED).exists() else "no archive"
+        raise CommandError(f"{path} is {what}: there is no {MANIFEST}") from error
     except OSError as error:
-        raise CommandError(f"cannot read {path / names.MANIFEST}: {error.strerror}") from error
+        raise CommandError(f"cannot read {path / MANIFEST}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CommandError(f"{path / names.MANIFEST} is no manifest of an archive") from error
+        raise CommandError(f"{path / MANIFEST} is no manifest of an archive") from error
     known = {kind.file for kind in KINDS}
     if version != names.VERSION or not known.issuperset(files):
         raise CommandError(f"{path} was written by a newer version of Roomline: use that one to import it")

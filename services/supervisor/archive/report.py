@@ -18,6 +18,8 @@ from services.supervisor.terminal import printable
 
 SHOWN = 10
 """How many entries are shown if nobody asked for a file of them."""
+SHORT = 400
+"""How many characters of a text are of use: what is left out can be as long as a whole file."""
 
 UNREADABLE = "unreadable"
 LEFT_OUT = "left out"
@@ -31,6 +33,11 @@ OUTCOMES = {
     ImportOutcome.IMPORT_OUTCOME_REFUSED: "refused",
 }
 """What became of a record, in words. The first two are no news."""
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text that is too long."""
+    return text if len(text) <= SHORT else f"{text[:SHORT]}…"
 
 
 class Report:
@@ -74,6 +81,8 @@ class Report:
     def note(self, plural: str, outcome: str, detail: str, **where: str | int) -> None:
         """Makes an entry of something that is counted already, or never."""
         self.entries += 1
+        detail = shortened(detail)
+        where = {name: value if isinstance(value, int) else shortened(value) for name, value in where.items()}
         if len(self.shown) < SHOWN:
             place = " ".join(f"{name} {value}" for name, value in where.items())
             self.shown.append(printable(": ".join(filter(None, (plural, place, outcome, detail)))))

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -15,13 +12,11 @@ from typing import BinaryIO, Self
 from roomline.v1.archive_pb2 import ArchiveRecord
 
 from services.supervisor.archive import folder as names
-from services.supervisor.archive.folder import KINDS_WITH_BYTES, RecordFile, open_private, sync, sync_folder, unwritable
+from services.supervisor.archive.folder import KINDS_WITH_BYTES, RecordFile
 from services.supervisor.archive.kinds import KINDS, Kind
 from services.supervisor.archive.lines import read_records, to_line
-from services.supervisor.command_error import CommandError
-
-_OURS = {names.UNFINISHED, names.FILES, *names.RECORD_FILES}
-"""What an unfinished export may have left."""
+from services.supervisor.files import open_private, sync, sync_folder, unwritable
+from services.supervisor.unfinished import UnfinishedFolder
 
 
 class _Records:
@@ -60,12 +55,13 @@ class ArchiveWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._folder = UnfinishedFolder(path, "an archive", "export", (names.FILES, *names.RECORD_FILES))
         self._stack = contextlib.ExitStack()
         self._records: dict[str, _Records] = {}
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack, self._failures():
-            self._claim(stack)
+            self._folder.claim(stack)
             for kind in KINDS_WITH_BYTES:
                 (self.path / names.FILES / kind.plural).mkdir(mode=0o700, parents=True)
             (self.path / names.FILES).chmod(0o700)
@@ -113,30 +109,7 @@ class ArchiveWriter:
             for kind in KINDS_WITH_BYTES:
                 sync_folder(self.path / names.FILES / kind.plural)
             sync_folder(self.path / names.FILES)
-            unfinished = self.path / names.UNFINISHED
-            with unfinished.open("r+b") as file:
-                file.write(names.manifest(files))
-                sync(file)
-            unfinished.rename(self.path / names.MANIFEST)
-            sync_folder(self.path)
-
-    def _claim(self, stack: contextlib.ExitStack) -> None:
-        """Makes the folder ours alone, and empty. Raises CommandError."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = {entry.name for entry in self.path.iterdir()}
-        if found and not (names.UNFINISHED in found and found <= _OURS):
-            what = "has an archive already" if names.MANIFEST in found else "is not empty"
-            raise CommandError(f"{self.path} {what}: name a new folder")
-        self.path.chmod(0o700)
-        marker = os.open(self.path / names.UNFINISHED, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        stack.callback(os.close, marker)
-        try:
-            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CommandError(f"another export writes to {self.path}") from None
-        os.ftruncate(marker, 0)
-        if (self.path / names.FILES).exists():
-            shutil.rmtree(self.path / names.FILES)
+            self._folder.finish(names.manifest(files))
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:

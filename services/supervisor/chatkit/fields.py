@@ -15,6 +15,10 @@ class UnusableError(ValueError):
     """Something that cannot be imported; the text says why."""
 
 
+class DeletedError(UnusableError):
+    """Something that is named as deleted."""
+
+
 class Fields:
     """A JSON object, field by field: what is missing or of another type raises UnusableError; `null` is missing."""
 
@@ -88,8 +92,13 @@ class Fields:
         try:
             time.FromJsonString(text.upper())
         except ValueError as error:
-            raise UnusableError(f"{name} is no time: {text[:64]!r}") from error
+            raise UnusableError(f"{name} is no time such as 2019-05-01T10:00:00Z: {text[:64]!r}") from error
         return to_proto(from_proto(time))
+
+    def refuse_deleted(self) -> None:
+        """Raises DeletedError if it has a `deleted_at`: what was deleted does not come back."""
+        if self.get("deleted_at") is not None:
+            raise DeletedError("it was deleted")
 
     def _required(self, name: str, value: Any) -> Any:
         if value is None:
@@ -101,7 +110,7 @@ def _identifier(name: str, value: Any) -> str:
     if type(value) is int:
         return str(value)
     if type(value) is not str:
-        raise UnusableError(f"{name} has an id that is no text")
+        raise UnusableError(f"{name}: an id is a text, or a whole number")
     if not value or "\0" in value:
-        raise UnusableError(f"{name} has an id that is empty, or has a NUL in it")
+        raise UnusableError(f"{name}: an id is not empty, and has no NUL in it")
     return value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from io import BufferedReader
 from pathlib import Path
@@ -10,12 +11,17 @@ from typing import Any, NamedTuple
 
 import ijson
 import orjson
+from ijson.common import ObjectBuilder
 
 from services.supervisor.command_error import CommandError
 
-MAX_LINE_BYTES = 16 * 1024 * 1024
-"""A longer line is none of Chatkit's: it is left out."""
+MAX_VALUE_BYTES = 16 * 1024 * 1024
+"""A longer value is none of Chatkit's. As a line it is left out; in an array nobody looks for its end."""
+MAX_DEPTH = 250
+"""A value of an array that is nested deeper is left out."""
 
+_STARTS, _ENDS = {"start_map", "start_array"}, {"end_map", "end_array"}
+_GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 
@@ -38,6 +44,9 @@ class ExportFile:
         self.path = path
         try:
             self._file = path.open("rb")
+            if self._file.peek(len(_GZIP)).startswith(_GZIP):
+                self._file.close()
+                raise CommandError(f"{path} is compressed: unpack it first, or hand over what `zcat` makes of it")
             self._skipped = _skip_space(self._file)
             self.unit = "index" if self._file.peek(1)[:1] == b"[" else "line"
         except OSError as error:
@@ -61,29 +70,69 @@ class ExportFile:
 
     def _lines(self) -> Iterator[Entry]:
         number = self._skipped
-        while line := self._file.readline(MAX_LINE_BYTES):
+        while line := self._file.readline(MAX_VALUE_BYTES):
             number += 1
-            if not line.endswith(b"\n") and len(line) == MAX_LINE_BYTES:
+            if not line.endswith(b"\n") and len(line) == MAX_VALUE_BYTES:
                 self._skip_line()
-                yield Entry(number, None, f"the line has more than {MAX_LINE_BYTES} bytes")
+                yield Entry(number, None, f"the line has more than {MAX_VALUE_BYTES} bytes")
                 continue
             if line.strip(_SPACE):
                 yield _read(number, line)
 
     def _skip_line(self) -> None:
-        while (line := self._file.readline(MAX_LINE_BYTES)) and not line.endswith(b"\n"):
+        while (line := self._file.readline(MAX_VALUE_BYTES)) and not line.endswith(b"\n"):
             pass
 
     def _items(self) -> Iterator[Entry]:
         index = 0
+        source = _Metered(self._file)
         try:
-            for item in ijson.items(self._file, "item"):
-                yield _checked(index, item)
+            for entry in _values(ijson.basic_parse(source)):
+                yield entry
                 index += 1
+                source.left = MAX_VALUE_BYTES
+        except _TooLargeError as error:
+            raise CommandError(f"{self.path}, index {index} has more than {MAX_VALUE_BYTES} bytes") from error
         except ijson.JSONError as error:
             raise CommandError(
                 f"{self.path} is broken or cut off after {index} values: {_first_line(error)}"
             ) from error
+
+
+class _TooLargeError(Exception):
+    """More was read for one value than any has."""
+
+
+class _Metered:
+    """Reads a file; of each value only so much."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self._file = file
+        self.left = MAX_VALUE_BYTES
+
+    def read(self, size: int) -> bytes:
+        piece = self._file.read(size)
+        self.left -= len(piece)
+        if self.left < 0:
+            raise _TooLargeError
+        return piece
+
+
+def _values(events: Iterable[tuple[str, Any]]) -> Iterator[Entry]:
+    """The values of an array, from the events of its parser. `ijson.items` knows no limit of depth."""
+    index = depth = 0
+    builder, problem = ObjectBuilder(), ""
+    for event, value in events:
+        depth -= event in _ENDS
+        if depth > MAX_DEPTH and event in _STARTS:
+            problem = f"it is nested more than {MAX_DEPTH} deep"
+        if depth and not problem:
+            builder.event(event, value)
+        was_outside, depth = depth == 0, depth + (event in _STARTS)
+        if depth == 1 and not was_outside:
+            yield Entry(index, None, problem) if problem else _checked(index, builder.value)
+            index += 1
+            builder, problem = ObjectBuilder(), ""
 
 
 def _skip_space(file: BufferedReader) -> int:
@@ -115,9 +164,10 @@ def _checked(place: int, item: Any) -> Entry:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError
+    number = float(value) if isinstance(value, Decimal) else math.inf
+    if math.isinf(number):
+        raise TypeError
+    return number
 
 
 def _first_line(error: Exception) -> str:

@@ -25,6 +25,7 @@ from roomline.v1.user_pb2 import User
 
 from services.common.custom_data import fill_struct, fill_value
 from services.common.errors import RoomlineError
+from services.common.rules import check, rule_of
 from services.common.timestamps import from_proto
 from services.supervisor.chatkit.fields import Fields, UnusableError
 from services.supervisor.chatkit.uids import uid
@@ -71,16 +72,17 @@ class Converter:
     def user(self, value: Any) -> Converted:
         """A user."""
         fields = Fields(value)
+        fields.refuse_deleted()
         user = User(
             id=fields.identifier("id"),
             name=fields.text("name"),
-            avatar_url=fields.optional_text("avatar_url"),
             created_at=fields.time("created_at"),
             updated_at=fields.time("updated_at"),
         )
         created_at = from_proto(user.created_at)
         user.uid = uid(created_at, "user", user.id)
         converted = Converted(user.id, created_at, ArchiveRecord(user=UserRecord(user=user)))
+        _optional_text(converted, fields, "avatar_url", converted.record.user.user)
         _custom_data(converted, fields, converted.record.user.user)
         self._count(fields)
         return converted
@@ -88,12 +90,12 @@ class Converter:
     def room(self, value: Any) -> Converted:
         """A room with its members."""
         fields = Fields(value)
+        fields.refuse_deleted()
         room = Room(
             id=fields.identifier("id"),
             name=fields.text("name"),
             created_by_id=fields.identifier("created_by_id"),
             private=fields.flag("private"),
-            push_notification_title_override=fields.optional_text("push_notification_title_override"),
             created_at=fields.time("created_at"),
             updated_at=fields.time("updated_at"),
         )
@@ -105,6 +107,7 @@ class Converter:
         members = [MemberRecord(user_id=user_id, joined_at=room.created_at) for user_id in member_ids]
         record = ArchiveRecord(room=RoomRecord(room=room, members=members))
         converted = Converted(room.id, created_at, record)
+        _optional_text(converted, fields, "push_notification_title_override", record.room.room)
         _custom_data(converted, fields, record.room.room)
         self._count(fields)
         return converted
@@ -112,6 +115,7 @@ class Converter:
     def message(self, value: Any) -> Converted:
         """A message; it draws an id of its own from the server."""
         fields = Fields(value)
+        fields.refuse_deleted()
         key, room_id = fields.key("id"), fields.identifier("room_id")
         message = Message(
             user_id=fields.identifier("sender_id"),
@@ -141,6 +145,7 @@ class Converter:
         kind = fields.text("part_type")
         payload = Fields(fields.get("payload"), "its payload")
         part = Part(type=payload.text("type"))
+        file = None
         match kind:
             case "inline":
                 part.content = payload.text("content")
@@ -148,10 +153,13 @@ class Converter:
                 part.url = payload.text("url")
             case "attachment":
                 file = self._file(converted, payload, part.type, index)
-                converted.files.append(file)
                 part.attachment.CopyFrom(Attachment(id=file.record.attachment.id))
             case _:
                 raise UnusableError(f"its part_type is {kind[:64]!r}")
+        _check(part)
+        if file is not None:
+            _check(file.record)
+            converted.files.append(file)
         converted.record.message.message.parts.append(part)
         self._count(fields, "parts.")
         self._count(payload, "parts.payload.")
@@ -182,6 +190,30 @@ class Converter:
 def room_uid(room_id: str, created_at: int) -> str:
     """The `uid` of a room that was created then, in microseconds."""
     return uid(created_at, "room", room_id)
+
+
+def _check(part: ProtoMessage) -> None:
+    """Has one part be left out that breaks a rule of the contract, and not all of its message."""
+    try:
+        check(part)
+    except RoomlineError as error:
+        raise UnusableError(str(error)) from error
+
+
+def _optional_text(converted: Converted, fields: Fields, name: str, target: ProtoMessage) -> None:
+    """Takes over a text that is not needed; one that cannot be kept is a loss, and no reason to lose the rest."""
+    rule = rule_of(type(target), name)
+    try:
+        text = fields.optional_text(name)
+        if text is not None and len(text) > (rule.max_length or len(text)):
+            raise UnusableError(f"it has more than {rule.max_length} characters")
+        if text is not None and len(text.encode()) > (rule.max_bytes or len(text.encode())):
+            raise UnusableError(f"it has more than {rule.max_bytes} bytes")
+    except UnusableError as error:
+        converted.losses.append(f"{name} is left out: {error}")
+        return
+    if text is not None:
+        setattr(target, name, text)
 
 
 def _custom_data(converted: Converted, fields: Fields, target: ProtoMessage, of: str = "") -> None:

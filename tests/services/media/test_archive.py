@@ -30,6 +30,7 @@ from tests.support.clock import ShiftedClock
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.refusals import refuses
 
+ABSENT = "01890000-0000-7000-8000-000000000000"
 RED = encoded(Image.new("RGB", (70, 30), "red"), "PNG")
 LARGE = bytes(range(256)) * 8192
 """Two MiB: more than is put in one request."""
@@ -392,3 +393,44 @@ async def test_the_archive_of_one_user(move: Move) -> None:
     assert hers.id not in "".join(lines(records))
     with refuses("USER_NOT_FOUND"):
         await move.source.export("nobody")
+
+
+async def test_files_that_many_messages_hold_have_several_records(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.common.archive.ITEMS_AT_ONCE", 2)
+    file = await move.house.file(JPEG, room="")
+    messages = [await move.house.send(file.id) for _ in range(5)]
+    records = await move.source.export()
+    assert [record.WhichOneof("kind") for record in records] == ["attachment", "attachment_uses", "attachment_uses"]
+    assert (await move.target.take(records[1]))[0].outcome == REFUSED
+    await move.messages()
+    assert [one.outcome for one in await move.target.take(*records[:2])] == [TAKEN] * 2  # as if it had been cut off
+    again = await move.target.take(*records)
+    assert [(one.outcome, one.needs_bytes) for one in again] == [(THERE, True), (THERE, False), (TAKEN, False)]
+    await move.files(records[:1])
+    assert lines(await move.target.export()) == lines(records)
+    assert {one.outcome for one in await move.target.take(*records)} == {THERE}
+    gone = records[2]
+    gone.attachment_uses.uses[0].message_uid = messages[0].uid
+    gone.attachment_uses.uses.add(message_uid=ABSENT, room_uid=messages[0].room_uid)
+    assert [one.outcome for one in await move.target.take(gone)] == [THERE]
+    del gone.attachment_uses.uses[0]
+    assert [one.outcome for one in await move.target.take(gone)] == [REFUSED]
+
+
+async def test_a_file_stays_whose_first_record_has_only_messages_that_are_gone(
+    move: Move, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.common.archive.ITEMS_AT_ONCE", 2)
+    file = await move.house.file(JPEG, room="")
+    messages = [await move.house.send(file.id) for _ in range(3)]
+    first, further = await move.source.export()
+    await move.messages()
+    for number, use in enumerate(first.attachment.uses):
+        use.message_uid = f"{ABSENT[:-1]}{number}"
+    outcomes = [(one.outcome, one.needs_bytes) for one in await move.target.take(first, further)]
+    assert outcomes == [(REDUCED, True), (TAKEN, False)]
+    (there,) = await move.target.export()
+    assert [use.message_uid for use in there.attachment.uses] == [messages[2].uid]
+    del first.attachment.uses[1]
+    first.attachment.id = ABSENT
+    assert [one.outcome for one in await move.target.take(first)] == [REFUSED], "there is no further record"

@@ -1,5 +1,5 @@
 """`roomline import` and `roomline export`."""
-# ruff: noqa: PLC0415 - see cli.py
+# ruff: noqa: PLC0415 - see main.py
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli_options import DataDir, Instance, settings_of
+from services.cli.options import DataDir, Instance, settings_of
+from services.supervisor.command_error import UsageError
 
 if TYPE_CHECKING:
     from services.supervisor.archive.command import Options
@@ -70,7 +71,7 @@ def import_archive(
 
 def export(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, or an empty one.")],
-    user: Annotated[str, typer.Option(metavar="ID", help="Only what there is of this user.")] = "",
+    user: Annotated[str | None, typer.Option(metavar="ID", help="Only what there is of this user.")] = None,
     instance: Instance = None,
     data_dir: DataDir = None,
     report: Report = None,
@@ -84,7 +85,9 @@ def export(
     """
     from services.supervisor.archive.command import export_folder
 
-    export_folder(_options(data_dir, instance, report, no_files=no_files), folder, user)
+    if user == "":  # such as that of a variable that is not set: everything is not what was meant
+        raise UsageError("--user has no id")
+    export_folder(_options(data_dir, instance, report, no_files=no_files), folder, user or "")
 
 
 def _options(data_dir: Path | None, instance: str | None, report: Path | None, *, no_files: bool) -> Options:

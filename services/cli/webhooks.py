@@ -1,5 +1,5 @@
 """`roomline webhook`."""
-# ruff: noqa: PLC0415 - see cli.py
+# ruff: noqa: PLC0415 - see main.py
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli_options import DataDir, Instance, settings_of
+from services.cli.options import DataDir, Instance, settings_of, utf8
 from services.supervisor.command_error import UsageError
 
 webhook_app = typer.Typer(
@@ -15,19 +15,24 @@ webhook_app = typer.Typer(
     no_args_is_help=True,
 )
 
-WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Its id, as `roomline webhook list` shows it.")]
+WebhookId = Annotated[
+    str, typer.Argument(metavar="WEBHOOK", parser=utf8, help="Its id, as `roomline webhook list` shows it.")
+]
 Events = Annotated[
     list[str] | None,
     typer.Option(
-        "--event", metavar="KIND", help="A kind of event, such as message_sent; as often as needed. All if not given."
+        "--event",
+        metavar="KIND",
+        parser=utf8,
+        help="A kind of event, such as message_sent; as often as needed. All if not given.",
     ),
 ]
-Description = Annotated[str | None, typer.Option(metavar="TEXT", help="For people.")]
+Description = Annotated[str | None, typer.Option(metavar="TEXT", parser=utf8, help="For people.")]
 
 
 @webhook_app.command("create")
 def create_webhook(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where events go: an https URL.")],
+    url: Annotated[str, typer.Argument(metavar="URL", parser=utf8, help="Where events go: an https URL.")],
     event: Events = None,
     description: Description = None,
     instance: Instance = None,
@@ -66,7 +71,7 @@ def list_webhooks(
 @webhook_app.command("update")
 def update_webhook(
     webhook: WebhookId,
-    url: Annotated[str | None, typer.Option(metavar="URL", help="Where events go from now on.")] = None,
+    url: Annotated[str | None, typer.Option(metavar="URL", parser=utf8, help="Where events go from now on.")] = None,
     event: Events = None,
     all_events: Annotated[bool, typer.Option("--all-events", help="Deliver events of all kinds.")] = False,
     description: Description = None,

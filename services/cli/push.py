@@ -1,5 +1,5 @@
 """`roomline push-key`: the key that web pushes are signed with."""
-# ruff: noqa: PLC0415 - each command imports what it needs, so that it starts at once
+# ruff: noqa: PLC0415 - see main.py
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def push_key(
     """
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    from services.cli_options import settings_of
+    from services.cli.options import settings_of
     from services.common.vapid_key import encode_private
 
     key = encode_private(ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value)
