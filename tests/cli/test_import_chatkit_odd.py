@@ -106,6 +106,7 @@ def test_files_in_another_order_bring_nothing(
         assert server.su().get("/users").read() == []
 
 
+@pytest.mark.thorough
 def test_hosts_that_are_gone_are_not_asked_for_ever(dev_server: Running, tmp_path: Path) -> None:
     with file_host() as gone:
         pass

@@ -46,6 +46,7 @@ def test_without_a_server(tmp_path: Path) -> None:
     assert (one["id"], one["allow_reset"], one["test_token_provider"]) == (instance_id, False, False)
 
 
+@pytest.mark.thorough
 def test_switches_and_limits_are_changed(tmp_path: Path) -> None:
     made(tmp_path, "--id", "mine", "--cluster", "us1", "--allow-reset")
 
@@ -78,6 +79,7 @@ def test_changes_that_make_no_sense(tmp_path: Path, options: tuple[str, ...], me
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.thorough
 def test_a_limit_that_is_too_much_is_refused_by_the_service(tmp_path: Path) -> None:
     made(tmp_path, "--id", "mine")
     refused = roomline("instance", "update", "mine", "--data-dir", tmp_path, "--limit", "message_parts=17")

@@ -16,6 +16,7 @@ from tests.cli.servers import get, started
 from tests.support.server import START_SECONDS, ready_file_of, stop
 
 
+@pytest.mark.thorough
 def test_without_any_instance_it_says_how_to_make_one(tmp_path: Path) -> None:
     ready_file = tmp_path / "ready.json"
     options = ("--host", "localhost", "--port", "0", "--grpc-port", "0", "--ready-file", ready_file)

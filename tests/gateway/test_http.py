@@ -304,6 +304,7 @@ async def test_a_stop_closes_idle_connections_at_once(gateway: Gateway, connecti
     assert await connection.reader.read() == b""
 
 
+@pytest.mark.thorough
 async def test_a_stop_does_not_wait_longer_than_the_grace_time(gateway: Gateway, connection: Connection) -> None:
     connection.write(head("POST", "/users", "Content-Length: 100") + b"{")
     await asyncio.sleep(0.05)

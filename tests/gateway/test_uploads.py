@@ -136,6 +136,7 @@ async def test_a_client_that_leaves_while_it_uploads(gateway: Gateway, backend: 
     await endless.ended()
 
 
+@pytest.mark.thorough
 async def test_an_upload_that_is_never_confirmed(client: Client, backend: Backend) -> None:
     endless = Endless()
     backend.answers["UploadAttachment"] = endless.upload
@@ -181,6 +182,7 @@ async def test_an_upload_waits_for_a_slow_service(connection: Connection, backen
     go.set()
 
 
+@pytest.mark.thorough
 async def test_a_stop_ends_transfers_after_the_grace_time(gateway: Gateway, backend: Backend) -> None:
     up, down = Endless(), Endless(1000)
     backend.answers["UploadAttachment"], backend.answers["DownloadAttachment"] = up.upload, down.download

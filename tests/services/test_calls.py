@@ -123,6 +123,7 @@ async def test_a_large_response_arrives_but_none_that_is_too_large(station: Stat
         await station.get(channel)
 
 
+@pytest.mark.thorough
 async def test_a_peer_that_is_gone_without_a_word_is_noticed(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
     assert channels.KEEPALIVE_SECONDS >= server.MIN_PING_SECONDS  # else the server would hang up on us
     monkeypatch.setattr(channels, "KEEPALIVE_SECONDS", 0.3)
@@ -165,6 +166,7 @@ async def _proxy(port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
         await asyncio.gather(*copying, return_exceptions=True)
 
 
+@pytest.mark.thorough
 async def test_a_service_that_is_away_is_named_and_not_located(station: Station) -> None:
     address = f"127.0.0.1:{free_port()}"
     async with connect(address, station.settings, "message") as nowhere:

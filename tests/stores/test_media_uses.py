@@ -192,6 +192,7 @@ class TestReleases:
         await stores.release(stored, instance_id="two")
         assert await stores.exists(stored)
 
+    @pytest.mark.thorough
     async def test_a_room_with_all_that_is_in_it(self, stores: MediaStores) -> None:
         reserved = [await stores.reserve(BOB) for _ in range(1100)]  # more than one piece
         await stores.claim(*reserved[:3])

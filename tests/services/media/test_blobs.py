@@ -34,6 +34,7 @@ async def test_a_folder_may_lie_elsewhere(tmp_path: Path) -> None:
     assert (tmp_path / "else where" / "ab" / "key").read_bytes() == b"x"
 
 
+@pytest.mark.thorough
 async def test_a_store_that_is_away_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     for name, value in {"ALLOW_HTTP": "true", "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "r"}.items():

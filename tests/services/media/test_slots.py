@@ -137,6 +137,7 @@ async def test_slow_uploads_of_many_keep_no_small_one_waiting(house: House) -> N
     await house.emptied(down_to=1)
 
 
+@pytest.mark.thorough
 async def test_slow_ones_end_when_a_place_is_wanted(house: House) -> None:
     """Without that, somebody who has a few accounts would keep all large uploads of an instance waiting."""
     await serve(house, Patience(step_bytes=1000, step_seconds=10 * SECONDS, hurried_seconds=0.5))

@@ -53,6 +53,7 @@ async def test_a_client_that_leaves_ends_its_snapshot(cluster: Cluster, bob: Tal
     await until(is_free)
 
 
+@pytest.mark.thorough
 async def test_a_server_that_stops_ends_its_exports(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as cluster:
         await cluster.add_users("bob", "ann")
@@ -84,6 +85,7 @@ async def test_a_snapshot_does_not_know_what_comes_later(cluster: Cluster, bob: 
     assert late.uid not in {record.message.message.uid for record in records}
 
 
+@pytest.mark.thorough
 async def test_a_client_that_stalls_ends_its_snapshot(
     cluster: Cluster, bob: Talker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,6 +108,7 @@ async def test_marks(bob: Talker, ann: Talker) -> None:
     assert (await ann.view(room)).cursor.position == sent[1].id
 
 
+@pytest.mark.thorough
 async def test_pages_of_a_thousand_go_on_to_the_end_past_what_is_hidden(bob: Talker, ann: Talker) -> None:
     """Fault 24."""
     room = await bob.opened("ann")

@@ -65,6 +65,7 @@ async def test_a_repeated_delete_gets_the_first_answer(house: House, tenant: Ten
     assert house.backend.purges() == [PURGE_A, PURGE_FILES_OF_A]
 
 
+@pytest.mark.thorough
 async def test_without_the_message_service_a_deletion_counts_and_is_finished_later(
     house: House, tenant: Tenant
 ) -> None:
@@ -84,6 +85,7 @@ async def test_without_the_message_service_a_deletion_counts_and_is_finished_lat
     assert await next_purge(house.backend) == PURGE_A
 
 
+@pytest.mark.thorough
 async def test_a_restart_takes_deletions_up_again(house: House, tenant: Tenant) -> None:
     await house.create(tenant, "a", "b")
     await house.backend.down()
@@ -208,6 +210,7 @@ async def test_a_deleted_instance_is_gone_everywhere(house: House, tenant: Tenan
     assert (await house.users.ListUsers(ListUsersRequest(), metadata=other.server())).users
 
 
+@pytest.mark.thorough
 async def test_an_instance_deletion_is_finished_later_too(house: House, tenant: Tenant) -> None:
     await house.create(tenant, "a", "b")
     await house.backend.down()

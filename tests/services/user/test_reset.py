@@ -70,6 +70,7 @@ async def test_a_reset_lets_purges_under_way_end_first(house: House, resettable:
     assert house.backend.purges() == [("media", "reset", "a")]
 
 
+@pytest.mark.thorough
 async def test_a_reset_without_the_message_service_says_so_and_can_be_repeated(
     house: House, resettable: Tenant
 ) -> None:

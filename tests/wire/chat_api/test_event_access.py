@@ -104,6 +104,7 @@ def test_a_session_that_ends_ends_its_streams(anna: Person, nobody: Api) -> None
         assert other.next().data["conversation_id"] == cid
 
 
+@pytest.mark.thorough
 def test_a_token_that_expires_ends_its_streams(server: Server, nobody: Api, anna: Person) -> None:
     soon = Api(server, server.user_token(anna.id, exp=int(time.time()) + 3))
     with EventStream(soon) as first, EventStream(nobody, query={"ticket": ticket(soon)}) as second:

@@ -46,6 +46,7 @@ def test_a_user_comes_and_goes(live: Subscriber, alice: str, bob: str) -> None:
         assert time.monotonic() - left > GRACE_SECONDS
 
 
+@pytest.mark.thorough
 def test_connecting_again_at_once_is_not_noticed(live: Subscriber, alice: str, bob: str) -> None:
     """Dozens of times; and each change that is one is told once."""
     with watched(live, bob, alice) as watching:

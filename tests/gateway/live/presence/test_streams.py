@@ -105,6 +105,7 @@ async def test_who_leaves_before_it_is_done_leavesnothing_behind(
         assert not await is_online(cluster, "ann")
 
 
+@pytest.mark.thorough
 async def test_more_users_than_a_request_takes(open_gateway: OpenGateway, cluster: Cluster) -> None:
     user_ids = [f"user-{number}" for number in range(2500)]
     async with open_gateway() as presence, open_gateway() as other, asyncio.timeout(60):
